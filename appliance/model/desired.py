@@ -1,0 +1,86 @@
+"""What should be served, as the sources say it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from appliance.model.address import Address, address_order
+from appliance.model.service import IPIP, ServiceFlag, ServiceKey, Tunnel
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something in the input that is refused; everything else goes on.
+
+    ``where`` names the place (``web.yaml:12``, ``service default/web``), ``what`` the value and what is wrong with it,
+    ``remedy`` what to write or do instead.
+    """
+
+    where: str
+    what: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}"
+        return f"{text} ({self.remedy})" if self.remedy else text
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One real server of a service. ``weight`` counts only while ``ready``; a backend that is not ready gets weight 0."""
+
+    address: Address
+    weight: int = 1
+    ready: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredService:
+    """One virtual service that should stand in the kernel.
+
+    The destination port is the service's port: direct server return rewrites nothing. ``backends`` hold each address
+    once, in canonical order. ``owner`` is who asked for it, in words an operator knows (``default/web``).
+    """
+
+    key: ServiceKey
+    owner: str
+    scheduler: str
+    flags: ServiceFlag = ServiceFlag.NONE
+    tunnel: Tunnel = IPIP
+    backends: tuple[Backend, ...] = ()
+    persistence_s: int = 0
+
+    @property
+    def ready(self) -> int:
+        """How many backends take new connections."""
+        return sum(1 for backend in self.backends if backend.ready and backend.weight > 0)
+
+
+def canonical(backends: "tuple[Backend, ...]") -> tuple[Backend, ...]:
+    """The backends in the order in which every director stores them (I9)."""
+    return tuple(sorted(backends, key=lambda backend: address_order(backend.address)))
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything one source says at one moment: complete or not made at all.
+
+    ``services`` are in the source's own order of precedence (of two claims to one VIP:port the first is the older).
+    ``problems`` are parts that the source had to refuse.
+    """
+
+    source: str
+    services: tuple[DesiredService, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """The merged desired state of this node: every service inside our pools, each key once."""
+
+    services: Mapping[ServiceKey, DesiredService] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def vips(self) -> frozenset[Address]:
+        """Every VIP that at least one service wants."""
+        return frozenset(key.vip for key in self.services)
