@@ -26,7 +26,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """One real server of a service. ``weight`` counts only while ``ready``; a backend that is not ready gets weight 0."""
+    """One real server of a service. ``weight`` counts only while ``ready``; otherwise the kernel gets weight 0."""
 
     address: Address
     weight: int = 1

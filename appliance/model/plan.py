@@ -91,7 +91,10 @@ class Plan:
 
 
 class Outcome(enum.Enum):
-    """How a step ended. ALREADY: the kernel was in that state. RETRY: may work in a moment. FATAL: will not work as asked."""
+    """How a step ended.
+
+    ALREADY: the kernel was in that state. RETRY: may work in a moment. FATAL: will not work as asked.
+    """
 
     DONE = "done"
     ALREADY = "already"

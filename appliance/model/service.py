@@ -6,6 +6,7 @@ need no change. Numbers are those of ``include/uapi/linux/ip_vs.h``.
 
 import enum
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 
 from appliance.model.address import Address, address_order
 
@@ -71,7 +72,7 @@ class ServiceKey:
     port: int
 
     def __str__(self) -> str:
-        host = f"[{self.vip}]" if self.vip.version == 6 else str(self.vip)
+        host = f"[{self.vip}]" if isinstance(self.vip, IPv6Address) else str(self.vip)
         return f"{self.protocol.label}/{host}:{self.port}"
 
     @property
