@@ -1,6 +1,6 @@
 """What should be served, as the sources say it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from appliance.model.address import Address, address_order
@@ -34,11 +34,21 @@ class Backend:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceDefaults:
+    """What a service gets where its own definition says nothing."""
+
+    scheduler: str = "mh"
+    flags: ServiceFlag = ServiceFlag.SCHEDULER_1 | ServiceFlag.SCHEDULER_2
+    tunnel: Tunnel = IPIP
+
+
+@dataclass(frozen=True, slots=True)
 class DesiredService:
     """One virtual service that should stand in the kernel.
 
     The destination port is the service's port: direct server return rewrites nothing. ``backends`` hold each address
-    once, in canonical order. ``owner`` is who asked for it, in words an operator knows (``default/web``).
+    once, in canonical order. ``owner`` is who asked for it, in words an operator knows (``default/web``); ``origin`` is
+    the place where it is written (``web.yaml:12``), which is no part of what it is.
     """
 
     key: ServiceKey
@@ -48,6 +58,7 @@ class DesiredService:
     tunnel: Tunnel = IPIP
     backends: tuple[Backend, ...] = ()
     persistence_s: int = 0
+    origin: str = field(default="", compare=False)
 
     @property
     def ready(self) -> int:
@@ -55,7 +66,7 @@ class DesiredService:
         return sum(1 for backend in self.backends if backend.ready and backend.weight > 0)
 
 
-def canonical(backends: "tuple[Backend, ...]") -> tuple[Backend, ...]:
+def canonical(backends: Iterable[Backend]) -> tuple[Backend, ...]:
     """The backends in the order in which every director stores them (I9)."""
     return tuple(sorted(backends, key=lambda backend: address_order(backend.address)))
 

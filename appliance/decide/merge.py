@@ -1,0 +1,58 @@
+"""Snapshots of all sources -> one desired state inside our pools."""
+
+from collections.abc import Iterable, Mapping
+
+from appliance.model.address import Network
+from appliance.model.desired import Desired, DesiredService, Problem, Snapshot
+from appliance.model.service import ServiceKey
+
+NOBODY: Mapping[ServiceKey, str] = {}
+
+
+def merge(
+    snapshots: Iterable[Snapshot], pools: Iterable[Network], owners: Mapping[ServiceKey, str] = NOBODY
+) -> Desired:
+    """Put the sources together; refuse what lies outside ``pools`` and second claims to one VIP:port.
+
+    ``owners`` says who held each key so far: a holder that still claims the key keeps it, whatever the order of the
+    claims, so that a newcomer never takes a live VIP:port away. Without a holder the first claim wins. Everything
+    refused becomes a Problem that names the place; everything else is untouched by it.
+    """
+    networks = tuple(pools)
+    problems: list[Problem] = []
+    claims: dict[ServiceKey, list[DesiredService]] = {}
+    for snapshot in snapshots:
+        problems.extend(snapshot.problems)
+        for service in snapshot.services:
+            if any(service.key.vip in network for network in networks):
+                claims.setdefault(service.key, []).append(service)
+            else:
+                problems.append(_outside(service, networks))
+    services: dict[ServiceKey, DesiredService] = {}
+    for key, claimants in claims.items():
+        holder = next((claim for claim in claimants if claim.owner == owners.get(key)), claimants[0])
+        services[key] = holder
+        problems.extend(_duplicate(claim, holder) for claim in claimants if claim is not holder)
+    return Desired(services, tuple(problems))
+
+
+def _outside(service: DesiredService, pools: tuple[Network, ...]) -> Problem:
+    listed = ", ".join(str(pool) for pool in pools) or "none"
+    return Problem(
+        _where(service, "vip"),
+        f"{service.key.vip} is outside the pools of this node",
+        f"take an address in {listed}, or add its network to pools in appliance.yaml",
+    )
+
+
+def _duplicate(claim: DesiredService, holder: DesiredService) -> Problem:
+    other = f"{holder.owner} at {holder.origin}" if holder.origin else holder.owner
+    return Problem(
+        _where(claim, "vip"),
+        f"{claim.key} is already taken by {other}",
+        "give one of the two another port or VIP",
+    )
+
+
+def _where(service: DesiredService, key: str) -> str:
+    return f"{service.origin}: {key}" if service.origin else f"service {service.owner}: {key}"
