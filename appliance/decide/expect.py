@@ -1,0 +1,56 @@
+"""Desired state -> the reading of the kernel that would be right."""
+
+from collections.abc import Iterable
+from ipaddress import ip_network
+
+from appliance.model.address import Address, Network, address_order
+from appliance.model.desired import Desired, DesiredService
+from appliance.model.observed import ObservedService
+from appliance.model.service import Destination, ServiceKey, VirtualService
+
+LOADING_SCHEDULER = "rr"
+
+
+def expect(desired: Desired, unroutable: frozenset[Network] = frozenset()) -> dict[ServiceKey, ObservedService]:
+    """What the kernel should be read to hold for every desired service.
+
+    A backend in a subnet that this node has no route to stands at weight 0 here, as one that is not ready: this node
+    cannot serve through it, and with mh-fallback its clients go to the others.
+    """
+    return {key: expect_service(service, unroutable) for key, service in desired.services.items()}
+
+
+def expect_service(service: DesiredService, unroutable: frozenset[Network] = frozenset()) -> ObservedService:
+    """The right reading of one service: its destinations in canonical order (I9)."""
+    virtual = VirtualService(service.key, service.scheduler, service.flags, service.persistence_s)
+    destinations = tuple(
+        Destination(
+            backend.address,
+            service.key.port,
+            backend.weight if backend.ready and not _inside(backend.address, unroutable) else 0,
+            tunnel=service.tunnel,
+        )
+        for backend in service.backends
+    )
+    return ObservedService(virtual, destinations)
+
+
+def backend_subnets(services: Iterable[DesiredService], prefix_v4: int, prefix_v6: int) -> frozenset[Network]:
+    """The subnets (of the given prefix lengths) in which the backends stand: one route look-up for each of them."""
+    addresses = {backend.address for service in services for backend in service.backends}
+    return frozenset(
+        ip_network((address, prefix_v4 if address.version == 4 else prefix_v6), strict=False)  # noqa: PLR2004 - IP version
+        for address in addresses
+    )
+
+
+def load_order(destinations: Iterable[Destination]) -> list[Destination]:
+    """The order in which to add destinations so that the kernel lists them in canonical order.
+
+    ``__ip_vs_update_dest`` (net/netfilter/ipvs/ip_vs_ctl.c) puts each new destination at the head of its list.
+    """
+    return sorted(destinations, key=lambda each: (address_order(each.address), each.port), reverse=True)
+
+
+def _inside(address: Address, networks: frozenset[Network]) -> bool:
+    return any(address in network for network in networks)

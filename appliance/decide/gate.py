@@ -1,0 +1,129 @@
+r"""The gate: when a VIP may be announced. A state machine per VIP, without clock, I/O or log.
+
+::
+
+             proof ok, fewer than rise             proof ok, rise reached, not held down
+    DOWN  ----------------------------->  DOWN  ------------------------------------------>  UP
+     ^  \__ proof bad or repaired: proofs back to 0                                           |
+     |                                                                                       |
+     +----  proof bad, repaired too often, or no longer wanted: at once  --------------------+
+"""
+
+import enum
+from dataclasses import dataclass, replace
+
+from appliance.decide.proof import Proof
+
+
+class Phase(enum.Enum):
+    """Whether the gate lets the VIP be announced."""
+
+    DOWN = "down"
+    UP = "up"
+
+
+@dataclass(frozen=True, slots=True)
+class GatePolicy:
+    """How cautious the gate is; times in seconds.
+
+    ``rise`` proofs in a row open it. ``max_repairs`` repairs within ``repair_window_s`` close it: what has to be
+    repaired again and again is broken, whatever each single reading says. After ``free_flaps`` withdrawals less than
+    ``forget_s`` apart, opening waits ``initial_hold_s``, doubled each time up to ``max_hold_s``.
+    """
+
+    rise: int = 3
+    max_repairs: int = 3
+    repair_window_s: float = 2.5
+    free_flaps: int = 1
+    initial_hold_s: float = 1.0
+    max_hold_s: float = 60.0
+    forget_s: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What one pass found out about a VIP. ``proof`` is None when nobody wants the VIP any more.
+
+    ``repaired`` says that this pass had to mend something of it before the proof held.
+    """
+
+    proof: Proof | None
+    repaired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GateState:
+    """All that the gate remembers of a VIP; times are on the director's monotonic clock."""
+
+    phase: Phase = Phase.DOWN
+    since_s: float = 0.0
+    reason: str = "not proven yet"
+    proofs: int = 0
+    repairs_s: tuple[float, ...] = ()
+    flaps: int = 0
+    withdrawn_s: float = float("-inf")
+    hold_until_s: float = float("-inf")
+
+    @property
+    def announce(self) -> bool:
+        """Whether the VIP is to be announced."""
+        return self.phase is Phase.UP
+
+
+def adopted(now_s: float) -> GateState:
+    """The state of a VIP that BIRD announced already when the director started: judged, not flapped (I7)."""
+    return GateState(Phase.UP, now_s, "found announced at start")
+
+
+def step(state: GateState, evidence: Evidence, policy: GatePolicy, now_s: float) -> GateState:
+    """The state after one pass."""
+    repairs = tuple(at for at in state.repairs_s if now_s - at <= policy.repair_window_s)
+    if evidence.repaired:
+        repairs = (*repairs, now_s)[-policy.max_repairs :]
+    state = replace(state, repairs_s=repairs)
+    if evidence.proof is None:
+        return _close(state, "no longer wanted", now_s)
+    if not evidence.proof.ok:
+        return _withdraw(state, evidence.proof.reason, policy, now_s)
+    if len(repairs) >= policy.max_repairs:
+        reason = f"repaired {len(repairs)} times within {policy.repair_window_s:g} s: something keeps undoing it"
+        return _withdraw(state, reason, policy, now_s)
+    if state.phase is Phase.UP:
+        return replace(state, reason=evidence.proof.reason)
+    return _rise(state, evidence, policy, now_s)
+
+
+def _rise(state: GateState, evidence: Evidence, policy: GatePolicy, now_s: float) -> GateState:
+    proofs = 0 if evidence.repaired else min(state.proofs + 1, policy.rise)
+    if proofs < policy.rise:
+        return replace(state, proofs=proofs, reason=f"proven {proofs} of {policy.rise} times")
+    if now_s < state.hold_until_s:
+        left_s = state.hold_until_s - now_s
+        return replace(state, proofs=proofs, reason=f"proven, held down {left_s:.0f} s more after {state.flaps} flaps")
+    return replace(state, phase=Phase.UP, since_s=now_s, proofs=proofs, reason="read back from the kernel")
+
+
+def _withdraw(state: GateState, reason: str, policy: GatePolicy, now_s: float) -> GateState:
+    if state.phase is Phase.DOWN:
+        return replace(state, proofs=0, reason=reason)
+    flaps = 1 + (state.flaps if now_s - state.withdrawn_s <= policy.forget_s else 0)
+    return replace(
+        _close(state, reason, now_s),
+        flaps=flaps,
+        withdrawn_s=now_s,
+        hold_until_s=now_s + hold_s(flaps, policy),
+    )
+
+
+def _close(state: GateState, reason: str, now_s: float) -> GateState:
+    since_s = now_s if state.phase is Phase.UP else state.since_s
+    return replace(state, phase=Phase.DOWN, since_s=since_s, proofs=0, reason=reason)
+
+
+def hold_s(flaps: int, policy: GatePolicy) -> float:
+    """How long opening waits after the ``flaps``-th withdrawal in a row."""
+    counted = flaps - policy.free_flaps
+    if counted <= 0:
+        return 0.0
+    # Beyond 2**31 the doubling is far past any sensible maximum, and a float overflow is not.
+    return float(min(policy.initial_hold_s * 2 ** min(counted - 1, 31), policy.max_hold_s))
