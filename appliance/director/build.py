@@ -1,0 +1,75 @@
+"""Carrying out steps: in slices, within a time budget, every failure kept with its step."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from appliance.director.ports import Ipvs
+from appliance.model.plan import AddService, Outcome, RemoveService, ServiceStep, SetService, StepResult
+from appliance.model.service import ServiceKey
+
+# About a quarter of a second of work for a small machine: large enough for batches, small enough to look at the clock.
+SLICE_STEPS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What came of a batch: the services touched, those with a step that failed, those not reached in time."""
+
+    touched: frozenset[ServiceKey] = frozenset()
+    failures: tuple[StepResult, ...] = ()
+    failed: frozenset[ServiceKey] = frozenset()
+    left: frozenset[ServiceKey] = frozenset()
+
+
+def build(ipvs: Ipvs, steps: Sequence[ServiceStep], clock: Callable[[], float], budget_s: float) -> Built:
+    """Apply ``steps`` until they are done or ``budget_s`` is spent; a service is never left between two slices."""
+    started_s = clock()
+    touched: set[ServiceKey] = set()
+    failures: list[StepResult] = []
+    failed: set[ServiceKey] = set()
+    left: frozenset[ServiceKey] = frozenset()
+    slices = sliced(steps)
+    for number, batch in enumerate(slices):
+        if number and clock() - started_s > budget_s:
+            left = keys_of(step for rest in slices[number:] for step in rest)
+            break
+        touched |= keys_of(batch)
+        for step, result in zip(batch, ipvs.apply(batch), strict=True):
+            if result.outcome in (Outcome.RETRY, Outcome.FATAL):
+                failures.append(result)
+                failed.add(key_of(step))
+    return Built(frozenset(touched), tuple(failures), frozenset(failed), left)
+
+
+def sliced(steps: Sequence[ServiceStep]) -> list[list[ServiceStep]]:
+    """The steps in slices of about SLICE_STEPS, cut only between two services."""
+    slices: list[list[ServiceStep]] = []
+    for step in steps:
+        fits = slices and (len(slices[-1]) < SLICE_STEPS or key_of(slices[-1][-1]) == key_of(step))
+        if not fits:
+            slices.append([])
+        slices[-1].append(step)
+    return slices
+
+
+def key_of(step: ServiceStep) -> ServiceKey:
+    """The service that a step belongs to."""
+    return step.service.key if isinstance(step, AddService | SetService) else step.key
+
+
+def keys_of(steps: Iterable[ServiceStep]) -> frozenset[ServiceKey]:
+    """The services that the steps belong to."""
+    return frozenset(key_of(step) for step in steps)
+
+
+def describe(step: ServiceStep) -> str:
+    """A step in words an operator can act on: ``set destination 10.1.0.2 of tcp/10.50.0.1:80``."""
+    verb = _VERBS[type(step)]
+    if isinstance(step, AddService | SetService | RemoveService):
+        return f"{verb} service {key_of(step)}"
+    return f"{verb} destination {step.destination.address} of {step.key}"
+
+
+_VERBS = {
+    kind: kind.__name__.removesuffix("Service").removesuffix("Destination").lower() for kind in ServiceStep.__args__
+}

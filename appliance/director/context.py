@@ -1,0 +1,25 @@
+"""What the stages of a pass share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from appliance.director.drains import DrainFile
+from appliance.director.memory import Memory
+from appliance.director.ports import Ports
+from appliance.director.settings import Settings
+from appliance.director.wakes import Wakes
+from appliance.telemetry.journal import Journal, Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One director's settings, ports, memory and voice. ``clock`` is monotonic, in seconds, since boot."""
+
+    settings: Settings
+    ports: Ports
+    memory: Memory
+    wakes: Wakes
+    journal: Journal
+    standing: Standing
+    drains: DrainFile
+    clock: Callable[[], float]

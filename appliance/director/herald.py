@@ -1,0 +1,140 @@
+"""Last stages of a pass: judge each VIP, tell BIRD, take apart what BIRD was seen silent about."""
+
+import asyncio
+from collections.abc import Awaitable, Iterable
+
+from appliance.decide.diff import diff_link
+from appliance.decide.gate import Evidence, GateState, Phase, adopted, step
+from appliance.decide.proof import prove
+from appliance.decide.teardown import settled, silent_since
+from appliance.director.context import Context
+from appliance.director.sight import ours, read_link, read_services
+from appliance.errors import BirdError
+from appliance.model.address import Address, address_order
+from appliance.model.plan import RemoveService
+from appliance.model.routing import Routing
+from appliance.model.service import ServiceKey
+
+# A wake that comes a moment early would run a pass for nothing.
+MARGIN_S = 0.01
+
+
+async def adopt(context: Context) -> None:
+    """What BIRD announces already was let out by a director before us: it stays until it is proven wrong (I7)."""
+    memory = context.memory
+    if memory.adopted:
+        return
+    memory.routing = await _ask(context, context.ports.router.observe())
+    if memory.routing is None:
+        return
+    memory.adopted = True
+    for vip in sorted(memory.routing.held & memory.by_vip.keys(), key=address_order):
+        memory.gates[vip] = adopted(context.clock())
+        context.journal.info("adopted: found announced at start", VIP=vip)
+
+
+def judge(context: Context, keys: Iterable[ServiceKey], repaired: frozenset[Address]) -> None:
+    """Step the gate of every VIP that the pass was about, and plan the next look at those not settled yet."""
+    memory, settings = context.memory, context.settings
+    observed = memory.observed
+    vips = {key.vip for key in keys} | repaired | (memory.gates.keys() - memory.by_vip.keys())
+    for vip in sorted(vips, key=address_order):
+        wanted = memory.by_vip.get(vip)
+        proof = (
+            prove(vip, (memory.expected[key] for key in wanted), observed, settings.min_backends) if wanted else None
+        )
+        before = memory.gates.get(vip, GateState(since_s=context.clock()))
+        after = step(before, Evidence(proof, vip in repaired), settings.gate, context.clock())
+        if proof is None:
+            memory.proofs.pop(vip, None)
+        else:
+            memory.proofs[vip] = proof
+        memory.gates[vip] = after
+        _tell(context, vip, before, after)
+        if proof is not None and proof.ok:
+            _look_again(context, vip, after, repaired=vip in repaired)
+
+
+def _look_again(context: Context, vip: Address, state: GateState, *, repaired: bool) -> None:
+    """A repair is verified soon; a VIP on its way up is proven again soon, or when its hold-down ends."""
+    settings, now_s = context.settings, context.clock()
+    if repaired:
+        context.wakes.services_at(now_s + settings.verify_s, *context.memory.by_vip[vip])
+    elif state.phase is Phase.DOWN:
+        proven = state.proofs >= settings.gate.rise
+        at_s = max(state.hold_until_s, now_s) + MARGIN_S if proven else now_s + settings.proof_interval_s
+        context.wakes.services_at(at_s, *context.memory.by_vip[vip])
+
+
+def _tell(context: Context, vip: Address, before: GateState, after: GateState) -> None:
+    if before.phase is not after.phase:
+        if after.announce:
+            context.journal.notice("announcing", VIP=vip, REASON=after.reason)
+        else:
+            context.journal.warning("withdrawing", VIP=vip, REASON=after.reason)
+    elif not after.announce and after.proofs == 0 and before.reason != after.reason and after.repairs_s == ():
+        context.journal.info("not announced", VIP=vip, REASON=after.reason)
+
+
+async def publish(context: Context, *, verify: bool) -> None:
+    """Bring BIRD to announce what the gate lets out; with ``verify`` also when it was told so before."""
+    memory, router = context.memory, context.ports.router
+    if not memory.adopted:
+        return
+    if verify:
+        memory.routing = await _ask(context, router.observe())
+    wanted = memory.announce
+    if memory.routing is not None and memory.routing.held == wanted:
+        return
+    wait_s = router.ready_in_s(context.clock())
+    if wait_s > 0:
+        context.wakes.services_at(context.clock() + wait_s + MARGIN_S)
+        return
+    memory.routing = await _ask(context, router.publish(wanted))
+
+
+async def _ask(context: Context, question: Awaitable[Routing]) -> Routing | None:
+    """BIRD's answer, or None and a standing condition where it gives none."""
+    try:
+        answer = await question
+    except BirdError as error:
+        context.standing.begin("bird", str(error))
+        return None
+    context.standing.end("bird")
+    return answer
+
+
+async def take_apart(context: Context) -> None:
+    """Remove services and addresses that nobody wants, once BIRD has been seen silent about them long enough (I2)."""
+    memory = context.memory
+    owned = frozenset(vip for vip in memory.link.addresses if ours(context, vip))
+    unwanted = (owned | {key.vip for key in memory.services}) - memory.by_vip.keys()
+    if not unwanted:
+        memory.silent_s = {}
+        for vip in memory.gates.keys() - memory.by_vip.keys():
+            del memory.gates[vip]
+        return
+    memory.routing = await _ask(context, context.ports.router.observe())
+    now_s = context.clock()
+    memory.silent_s = silent_since(memory.silent_s, unwanted, memory.routing, now_s)
+    ready = settled(memory.silent_s, context.settings.settle_s, now_s)
+    for vip, since_s in memory.silent_s.items():
+        if vip not in ready:
+            context.wakes.services_at(since_s + context.settings.settle_s + MARGIN_S)
+    if ready and memory.routing is not None:
+        await _remove(context, ready)
+
+
+async def _remove(context: Context, vips: frozenset[Address]) -> None:
+    memory = context.memory
+    owned = frozenset(vip for vip in memory.link.addresses if ours(context, vip))
+    _, addresses = diff_link(owned - vips, memory.link, owned)
+    services = [RemoveService(key) for key in sorted(memory.services, key=lambda each: each.order) if key.vip in vips]
+    await asyncio.to_thread(context.ports.link.apply, addresses)
+    await asyncio.to_thread(context.ports.ipvs.apply, services)
+    await read_link(context)
+    await read_services(context, [each.key for each in services])
+    for each in services:
+        context.standing.end(f"kernel {each.key}")
+    for vip in sorted(vips, key=address_order):
+        context.journal.notice("removed: no service wants it any more", VIP=vip)

@@ -1,0 +1,58 @@
+"""All that the director remembers between two passes. Nothing here is truth: the kernel and BIRD are read for that."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from appliance.decide.diff import DrainKey
+from appliance.decide.gate import GateState
+from appliance.decide.proof import Proof
+from appliance.model.address import Address, Network
+from appliance.model.desired import Desired, Snapshot
+from appliance.model.observed import Observed, ObservedLink, ObservedService
+from appliance.model.routing import Routing
+from appliance.model.service import ServiceKey
+
+
+@dataclass(slots=True)
+class Memory:
+    """The working state of one director.
+
+    ``desired`` is None until every source has spoken once: before that nothing is known, so nothing is done.
+    ``changed`` are services whose expected reading changed and that no pass has put in place yet: work on them is not
+    a repair. ``routing`` is None while BIRD cannot be read.
+    """
+
+    snapshots: dict[str, Snapshot] = field(default_factory=dict)
+    desired: Desired | None = None
+    expected: dict[ServiceKey, ObservedService] = field(default_factory=dict)
+    by_vip: dict[Address, tuple[ServiceKey, ...]] = field(default_factory=dict)
+    subnets: frozenset[Network] = frozenset()
+    changed: set[ServiceKey] = field(default_factory=set)
+
+    services: dict[ServiceKey, ObservedService] = field(default_factory=dict)
+    link: ObservedLink = ObservedLink()
+    unroutable: frozenset[Network] = frozenset()
+    routes_known: bool = False
+
+    draining_s: dict[DrainKey, float] = field(default_factory=dict)
+    gates: dict[Address, GateState] = field(default_factory=dict)
+    proofs: dict[Address, Proof] = field(default_factory=dict)
+
+    routing: Routing | None = None
+    adopted: bool = False
+    silent_s: dict[Address, float] = field(default_factory=dict)
+    passes: int = 0
+
+    @property
+    def observed(self) -> Observed:
+        """The latest reading of the kernel."""
+        return Observed(self.services, self.link, self.unroutable)
+
+    @property
+    def announce(self) -> frozenset[Address]:
+        """The VIPs that the gate lets out."""
+        return frozenset(vip for vip, state in self.gates.items() if state.announce)
+
+    def keys_of(self, vips: Iterable[Address]) -> frozenset[ServiceKey]:
+        """All wanted services on these VIPs."""
+        return frozenset(key for vip in vips for key in self.by_vip.get(vip, ()))

@@ -1,0 +1,114 @@
+"""Second stage of a pass: build what is missing, repair what differs, and read back what was touched."""
+
+import asyncio
+import errno
+import os
+
+from appliance.decide.diff import DrainPolicy, ServiceDiff, diff_link, diff_services, drain_clock
+from appliance.director.build import Built, build, describe, key_of
+from appliance.director.context import Context
+from appliance.director.sight import ours, read_link, read_services
+from appliance.model.address import Address
+from appliance.model.plan import AddAddress, AddressStep, Outcome, RemoveDestination, ServiceStep, StepResult
+from appliance.model.service import ServiceKey
+
+
+async def mend(context: Context, keys: frozenset[ServiceKey]) -> frozenset[Address]:
+    """Put the services ``keys`` and the link in order; returns the VIPs of which something had to be repaired.
+
+    Work on what the sources changed is no repair, nor is the end of a drain.
+    """
+    memory = context.memory
+    difference = _compare(context, keys)
+    repairs = [each for each in difference.build if key_of(each) not in memory.changed and not _of_drain(each, context)]
+    repaired = {key_of(each).vip for each in repairs if key_of(each) in memory.expected}
+    for each in repairs:
+        context.journal.notice(
+            "repairing: the kernel differs from what was put there",
+            VIP=key_of(each).vip,
+            SERVICE=key_of(each),
+            STEP=describe(each),
+        )
+    if difference.build:
+        built = await asyncio.to_thread(
+            build, context.ports.ipvs, difference.build, context.clock, context.settings.repair_budget_s
+        )
+        await read_services(context, built.touched)
+        _report(context, built)
+    else:
+        built = Built()
+    repaired |= await _mend_link(context)
+    memory.changed -= keys - built.left - built.failed
+    if built.left:
+        context.wakes.services(built.left)
+    return frozenset(repaired)
+
+
+def _compare(context: Context, keys: frozenset[ServiceKey]) -> ServiceDiff:
+    """The difference for these services; the clock of their draining destinations is brought up to date."""
+    memory, now_s = context.memory, context.clock()
+    difference = diff_services(
+        {key: memory.expected[key] for key in keys if key in memory.expected},
+        {key: memory.services[key] for key in keys if key in memory.services},
+        wanted_vips=frozenset(memory.by_vip),
+        live_vips=memory.announce,
+        drain=DrainPolicy(memory.draining_s, now_s, context.settings.drain_time_s),
+    )
+    others = {drain: since for drain, since in memory.draining_s.items() if drain[0] not in keys}
+    draining = others | drain_clock(memory.draining_s, difference.draining, now_s)
+    if draining != memory.draining_s:
+        memory.draining_s = draining
+        context.drains.save(draining)
+    for (key, _, _), since_s in drain_clock(memory.draining_s, difference.draining, now_s).items():
+        context.wakes.services_at(since_s + context.settings.drain_time_s, key)
+    return difference
+
+
+def _of_drain(step: ServiceStep, context: Context) -> bool:
+    """Whether the step belongs to a destination that nobody wants: its drain is a plan carried out, not a repair."""
+    if isinstance(step, RemoveDestination):
+        return True
+    destination = getattr(step, "destination", None)
+    return (
+        destination is not None and (key_of(step), destination.address, destination.port) in context.memory.draining_s
+    )
+
+
+async def _mend_link(context: Context) -> set[Address]:
+    """Put link and addresses in order; returns the announced VIPs whose address had to be put back."""
+    memory = context.memory
+    owned = frozenset(vip for vip in memory.link.addresses if ours(context, vip))
+    steps, _ = diff_link(frozenset(memory.by_vip), memory.link, owned)
+    if not steps:
+        return set()
+    results = await asyncio.to_thread(context.ports.link.apply, steps)
+    await read_link(context)
+    for result in results:
+        context.standing.end(f"kernel {_named(result.step)[1]}")
+        _report_failure(context, result)
+    repaired = {each.vip for each in steps if isinstance(each, AddAddress)} & memory.announce
+    for vip in repaired:
+        context.journal.notice("repairing: the address was gone from the link", VIP=vip)
+    return repaired
+
+
+def _report(context: Context, built: Built) -> None:
+    for result in built.failures:
+        _report_failure(context, result)
+    for key in built.touched - built.failed:
+        context.standing.end(f"kernel {key}")
+
+
+def _report_failure(context: Context, result: StepResult) -> None:
+    if result.outcome not in (Outcome.RETRY, Outcome.FATAL):
+        return
+    what, name = _named(result.step)
+    reason = f"{errno.errorcode.get(result.errno, result.errno)} ({os.strerror(result.errno)})"
+    context.standing.begin(f"kernel {name}", f"the kernel refused to {what}: {reason}", OUTCOME=result.outcome.value)
+
+
+def _named(step: ServiceStep | AddressStep) -> tuple[str, object]:
+    if isinstance(step, ServiceStep):
+        return describe(step), key_of(step)
+    vip = getattr(step, "vip", None)
+    return (f"put address {vip} on the link", vip) if vip else ("set up the link", "link")
