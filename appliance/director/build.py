@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from appliance.director.ports import Ipvs
-from appliance.model.plan import AddService, Outcome, RemoveService, ServiceStep, SetService, StepResult
+from appliance.model.plan import AddService, Outcome, ServiceStep, SetService, StepResult
 from appliance.model.service import ServiceKey
 
 # About a quarter of a second of work for a small machine: large enough for batches, small enough to look at the clock.
@@ -60,16 +60,3 @@ def key_of(step: ServiceStep) -> ServiceKey:
 def keys_of(steps: Iterable[ServiceStep]) -> frozenset[ServiceKey]:
     """The services that the steps belong to."""
     return frozenset(key_of(step) for step in steps)
-
-
-def describe(step: ServiceStep) -> str:
-    """A step in words an operator can act on: ``set destination 10.1.0.2 of tcp/10.50.0.1:80``."""
-    verb = _VERBS[type(step)]
-    if isinstance(step, AddService | SetService | RemoveService):
-        return f"{verb} service {key_of(step)}"
-    return f"{verb} destination {step.destination.address} of {step.key}"
-
-
-_VERBS = {
-    kind: kind.__name__.removesuffix("Service").removesuffix("Destination").lower() for kind in ServiceStep.__args__
-}

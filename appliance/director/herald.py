@@ -28,6 +28,7 @@ async def adopt(context: Context) -> None:
     if memory.routing is None:
         return
     memory.adopted = True
+    context.wakes.everything()
     for vip in sorted(memory.routing.held & memory.by_vip.keys(), key=address_order):
         memory.gates[vip] = adopted(context.clock())
         context.journal.info("adopted: found announced at start", VIP=vip)

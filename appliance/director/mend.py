@@ -5,12 +5,16 @@ import errno
 import os
 
 from appliance.decide.diff import DrainPolicy, ServiceDiff, diff_link, diff_services, drain_clock
-from appliance.director.build import Built, build, describe, key_of
+from appliance.director import words
+from appliance.director.build import Built, build, key_of
 from appliance.director.context import Context
 from appliance.director.sight import ours, read_link, read_services
 from appliance.model.address import Address
 from appliance.model.plan import AddAddress, AddressStep, Outcome, RemoveDestination, ServiceStep, StepResult
 from appliance.model.service import ServiceKey
+
+# Above this many services in one pass the journal gets their number, not a line for each.
+MAX_REPAIRS_TOLD = 20
 
 
 async def mend(context: Context, keys: frozenset[ServiceKey]) -> frozenset[Address]:
@@ -22,13 +26,7 @@ async def mend(context: Context, keys: frozenset[ServiceKey]) -> frozenset[Addre
     difference = _compare(context, keys)
     repairs = [each for each in difference.build if key_of(each) not in memory.changed and not _of_drain(each, context)]
     repaired = {key_of(each).vip for each in repairs if key_of(each) in memory.expected}
-    for each in repairs:
-        context.journal.notice(
-            "repairing: the kernel differs from what was put there",
-            VIP=key_of(each).vip,
-            SERVICE=key_of(each),
-            STEP=describe(each),
-        )
+    _tell_repairs(context, repairs)
     if difference.build:
         built = await asyncio.to_thread(
             build, context.ports.ipvs, difference.build, context.clock, context.settings.repair_budget_s
@@ -108,7 +106,18 @@ def _report_failure(context: Context, result: StepResult) -> None:
 
 
 def _named(step: ServiceStep | AddressStep) -> tuple[str, object]:
+    """The step in words, and the name under which its failure stands."""
     if isinstance(step, ServiceStep):
-        return describe(step), key_of(step)
-    vip = getattr(step, "vip", None)
-    return (f"put address {vip} on the link", vip) if vip else ("set up the link", "link")
+        return words.what(step), key_of(step)
+    return words.what(step), getattr(step, "vip", "link")
+
+
+def _tell_repairs(context: Context, steps: list[ServiceStep]) -> None:
+    told = words.repairs(steps, context.memory.services)
+    if len(told) > MAX_REPAIRS_TOLD:
+        context.journal.notice("repairing: the kernel has lost what was put there", SERVICES=len(told))
+        return
+    for key, text in told.items():
+        context.journal.notice(
+            "repairing: the kernel differs from what was put there", VIP=key.vip, SERVICE=key, CHANGE=text
+        )

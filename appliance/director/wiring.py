@@ -1,0 +1,151 @@
+"""Puts a director together from its configuration, and runs it until it is told to stop."""
+
+import asyncio
+import signal
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from appliance import __version__
+from appliance.bird.announce import Announcer, install_config
+from appliance.bird.control import BirdControl
+from appliance.config.load import load
+from appliance.config.schema import Config
+from appliance.decide.gate import GatePolicy
+from appliance.director.control import ControlSocket
+from appliance.director.lock import only_one
+from appliance.director.loop import Director
+from appliance.director.ports import Ports, Source
+from appliance.director.settings import Settings
+from appliance.director.status import status
+from appliance.errors import BirdError, ConfigError
+from appliance.host.kernel import prepare_host
+from appliance.ipvs.kernel import IpvsKernel
+from appliance.routes.kernel import RouteKernel
+from appliance.sources.file import FileSource
+from appliance.telemetry.journal import Journal
+from appliance.vips.kernel import KernelMonitor, VipKernel
+
+
+def run(path: Path, journal: Journal) -> None:
+    """Run the director configured at ``path`` until SIGTERM or SIGINT; SIGHUP takes the configuration anew.
+
+    A reload is a new director in the same process: it adopts what stands, as after a restart (I7).
+
+    Raises:
+        ConfigError: the configuration is wrong at start; a wrong one at reload is reported and the old one stays.
+        AlreadyRunning: another director holds this node.
+        KernelError: IPVS cannot be used on this machine.
+    """
+    config = load(path)
+    config.director.runtime_dir.mkdir(parents=True, exist_ok=True)
+    config.director.state_dir.mkdir(parents=True, exist_ok=True)
+    with only_one(config.director.runtime_dir / "director.lock"):
+        asyncio.run(_run(path, config, journal))
+
+
+async def _run(path: Path, config: Config, journal: Journal) -> None:
+    stop, reload = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, reload.set)
+    journal.notice("director starting", NODE=config.node.name, VERSION=__version__, CONFIG=path)
+    await asyncio.to_thread(_prepare, config, journal)
+    while not stop.is_set():
+        reload.clear()
+        await _serve(config, journal, stop, reload)
+        if reload.is_set():
+            config = _reloaded(path, config, journal)
+    journal.notice("director stopped; VIPs, services and routes stay as they are", NODE=config.node.name)
+
+
+def _reloaded(path: Path, config: Config, journal: Journal) -> Config:
+    try:
+        fresh = load(path)
+    except ConfigError as error:
+        for mistake in error.mistakes:
+            journal.error("configuration refused, the old one stays in force", MISTAKE=mistake)
+        return config
+    journal.notice("configuration taken anew", CONFIG=path)
+    return fresh
+
+
+async def _serve(config: Config, journal: Journal, stop: asyncio.Event, reload: asyncio.Event) -> None:
+    """Run one director until it is to stop or to be made anew; what ends it otherwise is raised."""
+    with ExitStack() as resources:
+        control = BirdControl(config.bird.control_socket, config.bird.timeout_s)
+        director = Director(settings(config), _ports(config, control, resources), journal, time.monotonic)
+        await _install(config, control, director)
+        verbs = {"status": lambda: status(director.context, __version__)}
+        socket = ControlSocket(config.director.runtime_dir / "control.sock", verbs, config.director.control_group)
+        work = {
+            asyncio.create_task(director.run(), name="director"),
+            asyncio.create_task(socket.serve(), name="control socket"),
+        }
+        calls = {asyncio.create_task(stop.wait()), asyncio.create_task(reload.wait())}
+        done, _ = await asyncio.wait(work | calls, return_when=asyncio.FIRST_COMPLETED)
+        for task in (work | calls) - done:
+            task.cancel()
+        await asyncio.gather(*((work | calls) - done), return_exceptions=True)
+        await control.close()
+        for task in done & work:
+            task.result()
+
+
+async def _install(config: Config, control: BirdControl, director: Director) -> None:
+    """With ``bgp.manage: full`` BIRD's configuration is ours to write; a BIRD that refuses it keeps its own."""
+    if config.bgp.manage != "full":
+        return
+    try:
+        await install_config(control, config)
+    except BirdError as error:
+        director.context.standing.begin("bird configuration", str(error))
+
+
+def settings(config: Config) -> Settings:
+    """The loop's view of the configuration."""
+    damping = config.gate.damping
+    return Settings(
+        node=config.node.name,
+        networks=config.networks,
+        runtime_dir=config.director.runtime_dir,
+        gate=GatePolicy(
+            rise=config.gate.rise,
+            free_flaps=damping.free_flaps,
+            initial_hold_s=damping.initial_s,
+            max_hold_s=damping.max_s,
+            forget_s=damping.forget_s,
+        ),
+        min_backends=config.gate.min_backends,
+        settle_s=config.gate.settle_s,
+        proof_interval_s=config.gate.proof_interval_s,
+        drain_time_s=config.ipvs.drain_time_s,
+        resync_s=config.director.resync_s,
+        canary_s=config.director.canary_s,
+        route_prefix_v4=config.ipvs.route_probe_prefix_v4,
+        route_prefix_v6=config.ipvs.route_probe_prefix_v6,
+    )
+
+
+def _ports(config: Config, control: BirdControl, resources: ExitStack) -> Ports:
+    sources: dict[str, Source] = {}
+    if config.sources.file is not None:
+        sources["file"] = FileSource(config.sources.file.path, config.ipvs.defaults())
+    return Ports(
+        ipvs=resources.enter_context(IpvsKernel()),
+        link=resources.enter_context(VipKernel(config.ipvs.link)),
+        routes=resources.enter_context(RouteKernel()),
+        monitor=resources.enter_context(KernelMonitor()),
+        router=Announcer(control, config),
+        sources=sources,
+    )
+
+
+def _prepare(config: Config, journal: Journal) -> None:
+    """Modules and sysctls; what was changed is said, old value and new."""
+    prepared = prepare_host(config.ipvs.scheduler)
+    for module in prepared.modules_loaded:
+        journal.notice("kernel module loaded", MODULE=module)
+    for change in prepared.changes:
+        journal.notice("sysctl changed", SYSCTL=change.key, FROM=change.old, TO=change.new)
