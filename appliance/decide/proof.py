@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from appliance.model.address import Address, host_prefix
 from appliance.model.observed import Observed, ObservedService
+from appliance.model.service import ServiceFlag
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,4 +75,7 @@ def _service_fault(want: ObservedService, observed: Observed) -> str:
 
 def _scheduling(service: ObservedService) -> str:
     virtual = service.service
-    return f"{virtual.scheduler} flags {int(virtual.flags):#x}"
+    text = f"{virtual.scheduler} flags {int(virtual.flags):#x}"
+    if ServiceFlag.PERSISTENT in virtual.flags:
+        return f"{text} persistence {virtual.persistence_s} s per /{virtual.persistence_prefix}"
+    return text

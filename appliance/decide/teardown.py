@@ -11,10 +11,11 @@ def silent_since(
 ) -> dict[Address, float]:
     """Since when each candidate has been seen silent.
 
-    A reading that is missing (``routing`` is None) proves nothing: whoever was silent stays so, nobody becomes silent.
+    A reading that is missing (``routing`` is None) ends every silence: meanwhile BIRD may have undone a configuration
+    and announced the VIP again.
     """
     if routing is None:
-        return {vip: current[vip] for vip in candidates if vip in current}
+        return {}
     spoken = routing.held.union(*(peer.exported for peer in routing.peers))
     return {vip: current.get(vip, now_s) for vip in candidates if vip not in spoken}
 
