@@ -153,6 +153,14 @@ def test_a_retired_service_stays_until_its_last_destination_has_drained() -> Non
     assert diff.build == (RemoveDestination(TLS, dest(ONE, 1, 443)), SetDestination(TLS, dest(TWO, 0, 443)))
 
 
+def test_a_retired_service_does_not_wait_for_the_drains_of_others() -> None:
+    tls = expect_service(wanted(TLS, backend(ONE)))
+
+    diff = compare((ONLY_ONE,), (QUIET_TWO, tls), {DRAINING_TWO: 900.0, (TLS, addr(ONE), 443): 700.0})
+
+    assert diff == ServiceDiff((RemoveService(TLS),), (), frozenset({DRAINING_TWO}))
+
+
 def test_i2_a_service_on_an_unwanted_vip_is_left_whole_until_teardown() -> None:
     """Until BIRD is silent the VIP still attracts connections: nothing of it drains."""
     assert compare((), (BOTH,)) == ServiceDiff((), (RemoveService(WEB),))

@@ -20,6 +20,7 @@ STATES = {
     "up, adopted": adopted(99),
     "up, one repair": GateState(Phase.UP, proofs=3, repairs_s=(99,)),
     "up, two repairs": GateState(Phase.UP, proofs=3, repairs_s=(98, 99)),
+    "up, two repairs, one just recent": GateState(Phase.UP, proofs=3, repairs_s=(97.5, 99)),
     "up, two old repairs": GateState(Phase.UP, proofs=3, repairs_s=(97, 97.4)),
 }
 EVIDENCE = {
@@ -51,6 +52,7 @@ TABLE = {
     "up, adopted": (ADOPTED, ADOPTED, WITHDRAWN, WITHDRAWN, UNWANTED),
     "up, one repair": (READ_BACK, READ_BACK, WITHDRAWN, WITHDRAWN, UNWANTED),
     "up, two repairs": (READ_BACK, UNDONE, WITHDRAWN, WITHDRAWN, UNWANTED),
+    "up, two repairs, one just recent": (READ_BACK, UNDONE, WITHDRAWN, WITHDRAWN, UNWANTED),
     "up, two old repairs": (READ_BACK, READ_BACK, WITHDRAWN, WITHDRAWN, UNWANTED),
 }
 
