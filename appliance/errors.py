@@ -9,6 +9,7 @@ Anything that is not an ApplianceError is a bug: it ends the process with a trac
     +-- BirdError
     |   +-- BirdUnreachable   no answer on BIRD's control socket within the time-out
     |   +-- BirdRejected      BIRD answered, and the answer is no
+    |   +-- BirdUnexpected    BIRD answered something that this program does not understand
     +-- AlreadyRunning     another director holds this node
     +-- ControlError       the director's control socket cannot be reached, or refused the request
 
@@ -84,6 +85,10 @@ class BirdRejected(BirdError):
         self.command = command
         self.code = code
         self.text = text
+
+
+class BirdUnexpected(BirdError):
+    """BIRD's answer is not what its control protocol or the command promises; nothing may be concluded from it."""
 
 
 class AlreadyRunning(ApplianceError):

@@ -84,11 +84,6 @@ class Director:
             await asyncio.sleep(self.context.settings.resync_s)
 
     async def _canary(self) -> None:
-        """Between two full passes: do the services stand as they should? Destinations wait for the full pass."""
-        context = self.context
         while True:
-            await asyncio.sleep(context.settings.canary_s)
-            standing = await asyncio.to_thread(context.ports.ipvs.dump_services)
-            lost = [key for key, want in context.memory.expected.items() if standing.get(key) != want.service]
-            if lost:
-                context.wakes.services(lost)
+            await asyncio.sleep(self.context.settings.canary_s)
+            self.context.wakes.canary()

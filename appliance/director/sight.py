@@ -23,12 +23,21 @@ async def observe(context: Context, scope: Scope) -> frozenset[ServiceKey]:
     if scope.link or not memory.routes_known:
         await _read_routes(context)
     keys |= memory.changed
+    if scope.canary and not scope.everything:
+        keys |= await _missing(context)
     if scope.everything:
         found = await asyncio.to_thread(ports.ipvs.dump)
         memory.services = {key: each for key, each in found.items() if ours(context, key.vip)}
         return frozenset(memory.expected.keys() | memory.services.keys())
     await read_services(context, keys)
     return frozenset(keys)
+
+
+async def _missing(context: Context) -> frozenset[ServiceKey]:
+    """Services that do not stand as they should, by a reading without destinations, which a full pass compares."""
+    standing = await asyncio.to_thread(context.ports.ipvs.dump_services)
+    expected = context.memory.expected
+    return frozenset(key for key, want in expected.items() if standing.get(key) != want.service)
 
 
 async def read_services(context: Context, keys: Iterable[ServiceKey]) -> None:

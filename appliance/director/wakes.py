@@ -9,11 +9,15 @@ from appliance.model.service import ServiceKey
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a pass looks at: everything, or some services, and whether the link is read again."""
+    """What a pass looks at: everything, or some services.
+
+    ``link`` reads link and routes again; ``canary`` looks whether all services stand, without their destinations.
+    """
 
     keys: frozenset[ServiceKey] = frozenset()
     everything: bool = False
     link: bool = False
+    canary: bool = False
 
 
 class Wakes:
@@ -25,6 +29,7 @@ class Wakes:
         self._keys: set[ServiceKey] = set()
         self._everything = False
         self._link = False
+        self._canary = False
         self._timers: dict[tuple[ServiceKey, ...], tuple[float, asyncio.TimerHandle]] = {}
 
     def everything(self) -> None:
@@ -35,6 +40,11 @@ class Wakes:
     def link(self) -> None:
         """Something about links, addresses or routes may have changed."""
         self._link = True
+        self._event.set()
+
+    def canary(self) -> None:
+        """It is time to look whether every service still stands."""
+        self._canary = True
         self._event.set()
 
     def services(self, keys: Iterable[ServiceKey]) -> None:
@@ -67,7 +77,7 @@ class Wakes:
         """Wait for a wake and take everything that was collected."""
         await self._event.wait()
         self._event.clear()
-        scope = Scope(frozenset(self._keys), self._everything, self._link or self._everything)
+        scope = Scope(frozenset(self._keys), self._everything, self._link or self._everything, self._canary)
         self._keys.clear()
-        self._everything = self._link = False
+        self._everything = self._link = self._canary = False
         return scope

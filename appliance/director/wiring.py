@@ -7,10 +7,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from appliance import __version__
-from appliance.bird.announce import Announcer, install_config
+from appliance.bird.announce import Announcer
 from appliance.bird.control import BirdControl
+from appliance.bird.install import install_config
 from appliance.config.load import load
 from appliance.config.schema import Config
+from appliance.decide.expect import LOADING_SCHEDULER
 from appliance.decide.gate import GatePolicy
 from appliance.director.control import ControlSocket
 from appliance.director.lock import only_one
@@ -19,7 +21,9 @@ from appliance.director.ports import Ports, Source
 from appliance.director.settings import Settings
 from appliance.director.status import status
 from appliance.errors import BirdError, ConfigError
-from appliance.host.kernel import prepare_host
+from appliance.host import history
+from appliance.host.kernel import HostKernel
+from appliance.host.prepare import IPVS_SYSCTLS, remember, uplink_sysctls, wanted_modules
 from appliance.ipvs.kernel import IpvsKernel
 from appliance.routes.kernel import RouteKernel
 from appliance.sources.file import FileSource
@@ -88,7 +92,7 @@ async def _serve(config: Config, journal: Journal, stop: asyncio.Event, reload: 
         for task in (work | calls) - done:
             task.cancel()
         await asyncio.gather(*((work | calls) - done), return_exceptions=True)
-        await control.close()
+        control.close()
         for task in done & work:
             task.result()
 
@@ -98,7 +102,7 @@ async def _install(config: Config, control: BirdControl, director: Director) -> 
     if config.bgp.manage != "full":
         return
     try:
-        await install_config(control, config)
+        await install_config(config, control)
     except BirdError as error:
         director.context.standing.begin("bird configuration", str(error))
 
@@ -137,15 +141,22 @@ def _ports(config: Config, control: BirdControl, resources: ExitStack) -> Ports:
         link=resources.enter_context(VipKernel(config.ipvs.link)),
         routes=resources.enter_context(RouteKernel()),
         monitor=resources.enter_context(KernelMonitor()),
-        router=Announcer(control, config),
+        router=Announcer(config, control),
         sources=sources,
     )
 
 
 def _prepare(config: Config, journal: Journal) -> None:
-    """Modules and sysctls; what was changed is said, old value and new."""
-    prepared = prepare_host(config.ipvs.scheduler)
+    """Modules and sysctls; what was changed is said, old value and new, and kept in the state directory."""
+    ipv6 = any(network.version == 6 for network in config.networks)  # noqa: PLR2004 - the IP version
+    modules = wanted_modules({config.ipvs.scheduler, LOADING_SCHEDULER}, ipv6=ipv6)
+    prepared = HostKernel().prepare(modules, (*IPVS_SYSCTLS, *uplink_sysctls(config.node.uplinks)))
     for module in prepared.modules_loaded:
         journal.notice("kernel module loaded", MODULE=module)
     for change in prepared.changes:
         journal.notice("sysctl changed", SYSCTL=change.key, FROM=change.old, TO=change.new)
+    for problem in prepared.problems:
+        journal.error("host not as it should be", PROBLEM=problem)
+    if prepared.changes:
+        record = config.director.state_dir / "host-changes.json"
+        history.save(record, remember(history.load(record), prepared.changes))

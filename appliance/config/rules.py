@@ -1,0 +1,148 @@
+"""Rules between values of the configuration: each returns or refuses what contradicts itself.
+
+They run on parts that are valid by themselves, as low in the tree as possible, so that a mistake elsewhere hides none.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+from appliance.config.fields import Mistake, refuse, refuse_all
+
+if TYPE_CHECKING:
+    from appliance.config.schema import Bgp, Bird, Damping, Director, Ipvs, Peer, Pool, Sources
+    from appliance.model.address import Address
+
+
+def only_tunnel(value: object) -> object:
+    """Refuse every forwarding but tunnel, and say why."""
+    if value != "tunnel":
+        refuse(
+            "is not supported",
+            "write tunnel: NAT would take the answers through this node, direct routing needs one shared link",
+        )
+    return value
+
+
+def some_source(sources: Sources) -> list[Mistake]:
+    """At least one source is there."""
+    if sources.file is None:
+        return [Mistake((), "no source is given", "write file: with the path of a directory of services below it")]
+    return []
+
+
+def flags_fit(ipvs: Ipvs) -> list[Mistake]:
+    """Every scheduler flag is one of the scheduler that is set."""
+    return [
+        Mistake(
+            ("scheduler_flags", index),
+            f"{flag} is no flag of the scheduler {ipvs.scheduler}",
+            f"take a flag that starts with {ipvs.scheduler}-, or leave scheduler_flags out"
+            if ipvs.scheduler in {"mh", "sh"}
+            else "leave scheduler_flags out; only mh and sh have flags",
+        )
+        for index, flag in enumerate(ipvs.scheduler_flags or ())
+        if not flag.startswith(f"{ipvs.scheduler}-")
+    ]
+
+
+def damping_ordered(damping: Damping) -> list[Mistake]:
+    """The first wait is not longer than the longest."""
+    if damping.initial_s > damping.max_s:
+        what = f"{damping.initial_s:g} is above max_s, {damping.max_s:g}"
+        return [Mistake(("initial_s",), what, f"write at most {damping.max_s:g}, or raise max_s")]
+    return []
+
+
+def peer_name(values: dict[str, Any]) -> str:
+    """The name of a session whose peer has none: ``peer_10_0_0_1``, ``peer_2001_db8__1``."""
+    address: Address = values["address"]
+    return "peer_" + str(address).replace(".", "_").replace(":", "_")
+
+
+def peer_consistent(peer: Peer) -> list[Mistake]:
+    """One password at most, and both ends of one family."""
+    mistakes = []
+    if peer.password is not None and peer.password_file is not None:
+        mistakes.append(
+            Mistake(("password_file",), "the password is given twice", "keep either password or password_file")
+        )
+    if peer.source_address is not None and peer.source_address.version != peer.address.version:
+        what = f"{peer.source_address} is not IPv{peer.address.version} as the peer's address {peer.address} is"
+        mistakes.append(Mistake(("source_address",), what, f"write an IPv{peer.address.version} address of this node"))
+    return mistakes
+
+
+def some_peer(bgp: Bgp) -> list[Mistake]:
+    """Where the appliance owns bird.conf, at least one peer is there."""
+    if bgp.manage == "full" and not bgp.peers:
+        return [Mistake((), "no peer is given", "write peers: with at least one address and as, or manage: include")]
+    return []
+
+
+def distinct_peers(peers: tuple[Peer, ...]) -> tuple[Peer, ...]:
+    """Refuse two peers with one address or one name."""
+    mistakes = []
+    for (first, one), (second, other) in combinations(enumerate(peers), 2):
+        if one.address == other.address:
+            what = f"{other.address} is already the address of peers[{first}]"
+            mistakes.append(Mistake((second, "address"), what, "remove one of the two; one session carries all VIPs"))
+        elif one.name == other.name:
+            what = f"{other.name} is already the name of peers[{first}]"
+            mistakes.append(Mistake((second, "name"), what, "write another name, or leave it out"))
+    refuse_all(mistakes)
+    return peers
+
+
+def distinct_pools(pools: tuple[Pool, ...]) -> tuple[Pool, ...]:
+    """Refuse two pools with one name, and networks that overlap, in one pool or in two."""
+    mistakes = []
+    for (first, one), (second, other) in combinations(enumerate(pools), 2):
+        if one.name == other.name:
+            what = f"{other.name} is already the name of pools[{first}]"
+            mistakes.append(Mistake((second, "name"), what, "write another name, or put the networks into one pool"))
+    networks = [
+        (pool.name, (place, "cidrs", index), network)
+        for place, pool in enumerate(pools)
+        for index, network in enumerate(pool.cidrs)
+    ]
+    for (name, _, network), (_, where, later) in combinations(networks, 2):
+        if network.version == later.version and network.overlaps(later):
+            what = f"{later} overlaps {network} of pool {name}"
+            mistakes.append(Mistake(where, what, "write every network once, without a part of another"))
+    refuse_all(mistakes)
+    return pools
+
+
+def peers_outside_pools(bgp: Bgp, pools: tuple[Pool, ...]) -> list[Mistake]:
+    """No address of a session lies in a pool: the VIPs' filter and guard would cut the session."""
+    return [
+        Mistake(
+            ("peers", index, key),
+            f"{address} lies in {network} of pool {pool.name}",
+            "take a network for VIPs that holds no router and no node",
+        )
+        for index, peer in enumerate(bgp.peers)
+        for key, address in (("address", peer.address), ("source_address", peer.source_address))
+        for pool in pools
+        for network in pool.cidrs
+        if address is not None and address in network
+    ]
+
+
+def confirm_outlasts_answer(bird: Bird) -> list[Mistake]:
+    """BIRD's own undo comes later than our last answer could."""
+    if bird.confirm_timeout_s <= 2 * bird.timeout_s:
+        what = f"{bird.confirm_timeout_s} is not above twice timeout_s, {bird.timeout_s:g}"
+        remedy = "raise it; between configure and confirm BIRD is asked twice"
+        return [Mistake(("confirm_timeout_s",), what, remedy)]
+    return []
+
+
+def canary_within_resync(director: Director) -> list[Mistake]:
+    """The cheap look comes at least as often as the full one."""
+    if director.canary_s > director.resync_s:
+        what = f"{director.canary_s:g} is above resync_s, {director.resync_s:g}"
+        return [Mistake(("canary_s",), what, f"write at most {director.resync_s:g}")]
+    return []

@@ -1,0 +1,365 @@
+"""The one schema of ``/etc/balanced/appliance.yaml``.
+
+Every field's docstring gives its unit, its default's reason and how to disable it; docs/reference/configuration.md is
+made from them. Values here are frozen and complete: whoever holds a Config needs no further checks.
+"""
+
+import socket
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import model_validator as validator
+
+from appliance.config import rules
+from appliance.config.fields import (
+    AbsolutePath,
+    AsNumber,
+    Community,
+    Flag,
+    GroupName,
+    HoldTime,
+    HostAddress,
+    Int,
+    InterfaceName,
+    NodeName,
+    PoolName,
+    PoolNetwork,
+    ProtocolName,
+    RelativePath,
+    RouterId,
+    Seconds,
+    Secret,
+    SocketPath,
+    refuse_all,
+)
+from appliance.model.address import Network
+from appliance.model.desired import ServiceDefaults
+from appliance.model.service import IPIP, ServiceFlag
+
+Scheduler = Literal[
+    "mh", "sh", "dh", "rr", "wrr", "lc", "wlc", "sed", "nq", "lblc", "lblcr", "fo", "ovf", "twos"
+]  # fmt: skip
+SchedulerFlag = Literal["mh-fallback", "mh-port", "sh-fallback", "sh-port"]
+
+_FLAGS = {
+    "mh-fallback": ServiceFlag.SCHEDULER_1,
+    "mh-port": ServiceFlag.SCHEDULER_2,
+    "sh-fallback": ServiceFlag.SCHEDULER_1,
+    "sh-port": ServiceFlag.SCHEDULER_2,
+}
+
+
+class Section(BaseModel):
+    """What all sections share: frozen, no unknown keys, descriptions from docstrings, no values in error texts."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,
+        validate_by_name=True,
+        validate_by_alias=True,
+    )
+
+
+class Node(Section):
+    """This machine."""
+
+    name: NodeName = Field(default_factory=socket.gethostname, validate_default=True)
+    """Name of this node in log lines and status. Default: the host name."""
+
+    router_id: RouterId = Field(examples=["10.0.0.11"])
+    """BGP identifier of this node, an IPv4 address that no other router uses (RFC 6286). Required: a guessed one would
+    change with the addresses of the machine and restart every session."""
+
+    uplinks: tuple[InterfaceName, ...] = Field(default=(), max_length=16, examples=[["eth0", "eth1"]])
+    """Interfaces towards the routers and the backends. Default: none named, BIRD looks at all interfaces."""
+
+
+class Pool(Section):
+    """Networks that virtual addresses (VIPs) may come from. Nothing outside the pools is ever touched or announced."""
+
+    name: PoolName = Field(examples=["public"])
+    """Name of the pool: small letters, digits and dashes."""
+
+    cidrs: tuple[PoolNetwork, ...] = Field(min_length=1, max_length=64, examples=[["10.50.0.0/24", "2001:db8:50::/64"]])
+    """Networks of the pool, IPv4 and IPv6, without host bits. No two networks of any pools may overlap."""
+
+
+class FileSourceConfig(Section):
+    """Services from a directory of YAML files: Kubernetes manifests or the short native form."""
+
+    path: RelativePath = Field(examples=["services"])
+    """The directory; a relative path starts at the directory of this configuration file."""
+
+
+class Sources(Section):
+    """Where services come from. At least one source is needed."""
+
+    file: FileSourceConfig | None = Field(default=None, examples=[{"path": "services"}])
+    """A directory of files. Default: none. Leave it out to disable this source."""
+
+    @validator(mode="after")
+    def _at_least_one(self) -> Self:
+        refuse_all(rules.some_source(self))
+        return self
+
+
+class Ipvs(Section):
+    """Virtual services in the kernel."""
+
+    scheduler: Scheduler = "mh"
+    """Scheduler of services that name none. Default mh (Maglev hashing): every node sends a flow to the same backend,
+    so that a route change does not break connections. Any other but sh and dh gives that up."""
+
+    scheduler_flags: tuple[SchedulerFlag, ...] | None = Field(default=None, max_length=4)
+    """Flags of the default scheduler: mh-fallback (a client of a draining backend moves on instead of being dropped)
+    and mh-port (the client's port is hashed too, so that clients behind one address spread). Default: both for mh,
+    none for others. An empty list sets none."""
+
+    forwarding: Annotated[Literal["tunnel"], BeforeValidator(rules.only_tunnel)] = "tunnel"
+    """How packets get to a backend. Only tunnel (IPIP): backends may stand in any subnet and answer the client
+    directly."""
+
+    drain_time_s: Seconds = Field(default=60.0, ge=0, le=86400)
+    """Seconds that a vanished backend is kept at weight 0, so that its connections can end. Default 60. 0 deletes it at
+    once."""
+
+    link: InterfaceName = "dummy-vip-if"
+    """The dummy interface that carries the VIPs; it is created when missing. Everything on it that is inside a pool
+    belongs to the appliance. Default dummy-vip-if."""
+
+    route_probe_prefix_v4: Int = Field(default=24, ge=8, le=32)
+    """Prefix length in bits by which IPv4 backends are grouped; one route lookup for each group proves that this node
+    reaches them. Default 24. 32 looks up every backend."""
+
+    route_probe_prefix_v6: Int = Field(default=64, ge=16, le=128)
+    """The same for IPv6 backends. Default 64. 128 looks up every backend."""
+
+    @validator(mode="after")
+    def _flags_fit(self) -> Self:
+        refuse_all(rules.flags_fit(self))
+        return self
+
+    def defaults(self) -> ServiceDefaults:
+        """What a service gets where its own definition says nothing."""
+        names: tuple[str, ...] = self.scheduler_flags or ()
+        if self.scheduler_flags is None and self.scheduler == "mh":
+            names = ("mh-fallback", "mh-port")
+        flags = ServiceFlag.NONE
+        for name in names:
+            flags |= _FLAGS[name]
+        return ServiceDefaults(self.scheduler, flags, IPIP)
+
+
+class Damping(Section):
+    """A flapping VIP is announced again later and later: after 1, 2, 4 ... seconds. A withdrawal is never delayed."""
+
+    free_flaps: Int = Field(default=1, ge=0, le=1000)
+    """Number of withdrawals that cost no waiting. Default 1, so that a single repair is not punished. 1000 disables
+    damping in practice."""
+
+    initial_s: Seconds = Field(default=1.0, ge=0, le=3600)
+    """Seconds to wait before the first damped announcement; each further withdrawal doubles it. Default 1. 0 disables
+    damping."""
+
+    max_s: Seconds = Field(default=60.0, ge=0, le=3600)
+    """Longest wait in seconds. Default 60."""
+
+    forget_s: Seconds = Field(default=120.0, ge=1, le=86400)
+    """Seconds without a withdrawal after which all is forgotten. Default 120, twice the longest wait."""
+
+    @validator(mode="after")
+    def _ordered(self) -> Self:
+        refuse_all(rules.damping_ordered(self))
+        return self
+
+
+class Gate(Section):
+    """When a VIP is announced and withdrawn."""
+
+    rise: Int = Field(default=3, ge=1, le=100)
+    """How many times in a row the kernel must be read back correct before a VIP is announced. Default 3."""
+
+    min_backends: Int = Field(default=1, ge=1, le=1000)
+    """Least number of ready backends for which a service counts as served. Default 1. It cannot be disabled: a VIP
+    without a backend is never announced."""
+
+    proof_interval_s: Seconds = Field(default=0.2, ge=0.05, le=60)
+    """Seconds between two proofs of a VIP that is not announced yet. Default 0.2, so that rise takes under a second."""
+
+    settle_s: Seconds = Field(default=2.0, ge=0, le=300)
+    """Seconds between BIRD seen not exporting a VIP and the removal of its services and address: the time in which
+    routers may still send. Default 2. 0 removes at once, which loses packets."""
+
+    damping: Damping = Damping()
+    """How long a flapping VIP waits."""
+
+
+class Peer(Section):
+    """A BGP session to a router."""
+
+    address: HostAddress = Field(examples=["10.0.0.1"])
+    """Address of the router, IPv4 or IPv6."""
+
+    name: ProtocolName = Field(default_factory=rules.peer_name, max_length=31)
+    """Name of the session in BIRD and status: a small letter, then small letters, digits and _, 31 at most. Default:
+    made from the address, so that adding a peer renames (and restarts) no other. May be left out."""
+
+    as_number: AsNumber = Field(validation_alias="as", serialization_alias="as", examples=[64500])
+    """AS number of the router, 1 to 4294967295, in the configuration under the key `as`. Equal to local_as
+    for an internal session."""
+
+    password: Secret | None = Field(default=None, examples=["EXAMPLE"])
+    """Shared secret of the session (TCP MD5, RFC 2385), 1 to 80 printable ASCII characters without spaces, quotes and
+    backslashes. Default: none. It is never printed. Prefer password_file."""
+
+    password_file: RelativePath | None = Field(default=None, examples=["/etc/balanced/tor1.password"])
+    """File whose first line is the password; a relative path starts at the directory of this configuration file.
+    Default: none."""
+
+    multihop: Int | None = Field(default=None, ge=1, le=255)
+    """Number of hops (TTL) to a router that is not on a shared link. Default: none, the router is a direct
+    neighbour."""
+
+    bfd: Flag = True
+    """Whether BFD (RFC 5880) watches the path to the router. Default true: a hung node loses its routes in 0.3 s
+    instead of the hold time. The router must speak it too; false disables it."""
+
+    hold_time_s: HoldTime = 30
+    """Seconds without a message after which the session is down: 3 to 65535. Default 30; BIRD's own 240 would keep the
+    routes of a hung node for four minutes. 0 disables keepalives, so only BFD and TCP notice a dead peer."""
+
+    source_address: HostAddress | None = Field(default=None, examples=["10.0.0.11"])
+    """Address of this node that the session uses, of the same family as address. Default: none, BIRD chooses."""
+
+    @validator(mode="after")
+    def _consistent(self) -> Self:
+        refuse_all(rules.peer_consistent(self))
+        return self
+
+
+class Bgp(Section):
+    """Announcing."""
+
+    local_as: AsNumber = Field(examples=[64512])
+    """AS number of this node, 1 to 4294967295."""
+
+    peers: Annotated[tuple[Peer, ...], AfterValidator(rules.distinct_peers)] = Field(
+        default=(), max_length=32, examples=[[{"address": "10.0.0.1", "as": 64500}]]
+    )
+    """The routers, up to 32, of both address families. At least one is needed where manage is full."""
+
+    communities: tuple[Community, ...] = Field(default=(), max_length=32, examples=[["64512:100", "64512:1:2"]])
+    """Communities on every announced VIP: AS:VALUE (RFC 1997) or AS:VALUE:VALUE (large, RFC 8092), up to 32. All nodes
+    must send the same, otherwise routers do not spread over them. Default: none."""
+
+    med: Int | None = Field(default=None, ge=0, le=4294967295)
+    """Multi-exit discriminator of every announced VIP; routers prefer the lowest. Default: none is sent."""
+
+    manage: Literal["full", "include"] = "full"
+    """full: the appliance owns bird.conf and writes it whole. include: bird.conf is the operator's and includes what
+    the appliance writes to bird.include_dir; the sessions, and the filter that lets only the pools out, are then the
+    operator's too. Default full, because the appliance's own filter is part of what it promises."""
+
+    @validator(mode="after")
+    def _has_peers(self) -> Self:
+        refuse_all(rules.some_peer(self))
+        return self
+
+
+class Bird(Section):
+    """How to reach the BIRD daemon."""
+
+    control_socket: SocketPath = Field(default="/run/bird/bird.ctl", validate_default=True)
+    """BIRD's control socket. Default: that of Debian's package."""
+
+    config_path: AbsolutePath = Field(default="/etc/bird/bird.conf", validate_default=True)
+    """BIRD's main configuration file, written where bgp.manage is full. Default: that of Debian's package."""
+
+    include_dir: AbsolutePath = Field(default="/run/balanced/bird", validate_default=True)
+    """Directory of the files that hold the announced VIPs. Default below /run: it is empty after a reboot, so a booting
+    node announces nothing."""
+
+    timeout_s: Seconds = Field(default=2.0, ge=0.1, le=60)
+    """Seconds that BIRD may take for one answer. Default 2: a hung BIRD must not stop the director."""
+
+    confirm_timeout_s: Int = Field(default=10, ge=2, le=3600)
+    """Whole seconds after which BIRD undoes a new configuration that was not confirmed. Default 10."""
+
+    min_reconfigure_interval_s: Seconds = Field(default=1.0, ge=0, le=60)
+    """Least time in seconds between two reconfigurations; changes in between are put together, the first is not
+    delayed. Default 1. 0 disables it."""
+
+    @validator(mode="after")
+    def _patient(self) -> Self:
+        refuse_all(rules.confirm_outlasts_answer(self))
+        return self
+
+
+class Director(Section):
+    """The daemon."""
+
+    runtime_dir: SocketPath = Field(default="/run/balanced", validate_default=True)
+    """Directory of the control socket and the lock; gone after a reboot. Default /run/balanced."""
+
+    state_dir: AbsolutePath = Field(default="/var/lib/balanced", validate_default=True)
+    """Directory of what must outlast a reboot. Default /var/lib/balanced."""
+
+    resync_s: Seconds = Field(default=5.0, ge=0.5, le=300)
+    """Seconds between two full comparisons of the kernel and BIRD with what they should hold. Default 5; it bounds how
+    long a hand-made change can stand. It cannot be disabled."""
+
+    canary_s: Seconds = Field(default=1.0, ge=0.1, le=60)
+    """Seconds between two cheap looks at the kernel (number of services, the dummy link), which find a flushed table.
+    Default 1. It cannot be disabled, and must not be above resync_s."""
+
+    control_group: GroupName | None = Field(default=None, examples=["balanced"])
+    """Group that may use the control socket. Default: none, root only."""
+
+    @validator(mode="after")
+    def _canary_first(self) -> Self:
+        refuse_all(rules.canary_within_resync(self))
+        return self
+
+
+class Config(Section):
+    """The whole configuration of a node."""
+
+    node: Node = Field(examples=[{"router_id": "10.0.0.11"}])
+    """This machine."""
+
+    pools: Annotated[tuple[Pool, ...], AfterValidator(rules.distinct_pools)] = Field(
+        min_length=1, max_length=64, examples=[[{"name": "public", "cidrs": ["10.50.0.0/24"]}]]
+    )
+    """Networks that VIPs may come from, up to 64 pools."""
+
+    sources: Sources = Field(examples=[{"file": {"path": "services"}}])
+    """Where services come from."""
+
+    ipvs: Ipvs = Ipvs()
+    """Virtual services in the kernel."""
+
+    gate: Gate = Gate()
+    """When a VIP is announced and withdrawn."""
+
+    bgp: Bgp = Field(examples=[{"local_as": 64512, "peers": [{"address": "10.0.0.1", "as": 64500}]}])
+    """Announcing."""
+
+    bird: Bird = Bird()
+    """How to reach the BIRD daemon."""
+
+    director: Director = Director()
+    """The daemon."""
+
+    @field_validator("bgp", mode="after")
+    @classmethod
+    def _peers_outside_pools(cls, bgp: Bgp, info: ValidationInfo) -> Bgp:
+        values: dict[str, Any] = info.data
+        refuse_all(rules.peers_outside_pools(bgp, values.get("pools", ())))
+        return bgp
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """Every network of every pool, in the order in which they are written."""
+        return tuple(network for pool in self.pools for network in pool.cidrs)

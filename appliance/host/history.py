@@ -1,0 +1,51 @@
+"""The host changes of all runs, on disk: so that an operator can see what was set, and what stood there before."""
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from appliance.host.prepare import Change
+
+_VERSION = 1
+
+
+class _History(msgspec.Struct, frozen=True):
+    version: int
+    changes: tuple[Change, ...]
+
+
+def save(path: Path, changes: tuple[Change, ...]) -> None:
+    """Write the changes so that a crash leaves either the old file or the new one.
+
+    Raises:
+        OSError: the disk is full, the folder is missing or read-only; the old file stands.
+    """
+    fresh = path.with_name(path.name + ".new")
+    with fresh.open("wb") as file:
+        file.write(msgspec.json.format(msgspec.json.encode(_History(_VERSION, changes)), indent=2) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+
+
+def load(path: Path) -> tuple[Change, ...]:
+    """The changes on disk, none when there is no file.
+
+    A file that is not ours to read (damaged, or of a later version) is set aside as ``*.bad``.
+
+    Raises:
+        OSError: the file is there and cannot be read.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return ()
+    try:
+        history = msgspec.json.decode(data, type=_History)
+    except msgspec.DecodeError:
+        history = None
+    if history is None or history.version != _VERSION:
+        path.replace(path.with_name(path.name + ".bad"))
+        return ()
+    return history.changes

@@ -1,0 +1,83 @@
+"""The appliance in the lab: two directors that run our daemon, on service files that a test writes."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from appliance.bird.render import render_config
+from appliance.config.load import load
+from tests.lab.hosts import Process, wait_until
+from tests.lab.topology import DIRECTOR_AS, POOL4, POOL6, ROUTER_AS, Director, Lab, Server
+
+# Start-up of Python alone takes seconds in the lab kernel.
+STARTED_WITHIN_S = 40.0
+BOTH = frozenset({"director1", "director2"})
+
+
+def daemon_config(director: Director, services: Path) -> str:
+    """The whole configuration of one director."""
+    link, folder = director.link, director.folder
+    return f"""\
+node: {{name: {director.name}, router_id: {link.host4}, uplinks: [eth0]}}
+pools:
+  - {{name: lab, cidrs: ["{POOL4}", "{POOL6}"]}}
+sources:
+  file: {{path: {services}}}
+ipvs: {{drain_time_s: 4}}
+gate: {{settle_s: 1}}
+bgp:
+  local_as: {DIRECTOR_AS}
+  peers:
+    - {{name: router, address: {link.router4}, as: {ROUTER_AS}}}
+    - {{name: router_v6, address: "{link.router6}", as: {ROUTER_AS}}}
+bird:
+  control_socket: {director.bird_socket}
+  config_path: {director.bird_config}
+  include_dir: {folder}/include
+director: {{runtime_dir: {folder}/run, state_dir: {folder}/state}}
+"""
+
+
+@dataclass
+class Serving:
+    """Both directors with their daemons, and the services that they read."""
+
+    lab: Lab
+    services: Path
+    daemons: dict[str, Process] = field(default_factory=dict)
+
+    def write(
+        self, name: str, vip: str, servers: Iterable[Server] | None = None, ports: Sequence[object] = (80,)
+    ) -> None:
+        """Say in a file of its own that ``vip`` is served by these servers (default: by all)."""
+        backends = [
+            str(server.address4 if ":" not in vip else server.address6)
+            for server in (self.lab.servers if servers is None else servers)
+        ]
+        document = {"name": name, "vip": vip, "ports": list(ports), "backends": backends}
+        fresh = self.services / f".{name}.new"
+        fresh.write_text(json.dumps(document))
+        fresh.rename(self.services / f"{name}.yaml")
+
+    def start(self, director: Director) -> Process:
+        """Start the daemon of a director, and first its BIRD where none runs."""
+        path = director.write("appliance.yaml", daemon_config(director, self.services))
+        if not any(process.running for process in director.processes if process.name.endswith("/bird")):
+            (director.folder / "include").mkdir(exist_ok=True)
+            director.start_bird(render_config(load(path)))
+        daemon = director.start_daemon(path.read_text())
+        self.daemons[director.name] = daemon
+        return daemon
+
+    def status(self, director: Director) -> dict[str, Any]:
+        """``balanced status --json`` of a director."""
+        socket = director.folder / "run/control.sock"
+        answer: dict[str, Any] = json.loads(director.balanced("status", "--json", "--socket", str(socket), check=False))
+        return answer
+
+    def wait_for(self, vip: str, directors: Iterable[str], within_s: float = STARTED_WITHIN_S) -> None:
+        """Wait until the router has routes to ``vip`` through exactly these directors."""
+        wanted = set(directors)
+        wait_until(lambda: self.lab.router.routes_to(vip) == wanted, within_s, f"routes to {vip} through {wanted}")

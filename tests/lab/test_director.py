@@ -1,0 +1,230 @@
+"""The main job with real packets: files in, IPVS programmed and proven, routes in the router."""
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ipaddress import ip_address
+
+import pytest
+
+from tests.lab.capture import capture
+from tests.lab.hosts import wait_until
+from tests.lab.serving import BOTH, STARTED_WITHIN_S, Serving
+from tests.lab.topology import SERVERS, Director, build_lab
+
+VIP4, VIP6, EMPTY_VIP = "10.50.0.1", "2001:db8:50::1", "10.50.0.9"
+PORT_UDP = "80/udp"
+
+
+@pytest.fixture(scope="module")
+def serving() -> Iterator[Serving]:
+    """Two directors that serve one VIP of each family, and one VIP that has no backend."""
+    with build_lab() as lab:
+        services = lab.client.folder / "services"
+        services.mkdir()
+        serving = Serving(lab, services)
+        lab.serve(VIP4, VIP6)
+        serving.write("web4", VIP4, ports=(80, PORT_UDP))
+        serving.write("web6", VIP6, ports=(80, PORT_UDP))
+        serving.write("empty", EMPTY_VIP, servers=())
+        for director in lab.directors:
+            serving.start(director)
+        for vip in (VIP4, VIP6):
+            serving.wait_for(vip, BOTH)
+        yield serving
+
+
+@pytest.fixture(autouse=True)
+def calm(serving: Serving) -> Iterator[None]:
+    """Every test begins and ends with both VIPs announced by both directors."""
+    yield
+    for vip in (VIP4, VIP6):
+        serving.wait_for(vip, BOTH, within_s=15)
+
+
+@contextmanager
+def no_route_change(serving: Serving) -> Iterator[None]:
+    """Not one BGP UPDATE reaches the router during the block."""
+    before = serving.lab.router.sessions()
+    yield
+    assert serving.lab.router.sessions() == before
+
+
+@contextmanager
+def flushed_again_and_again(director: Director) -> Iterator[None]:
+    """Something else keeps flushing the table of ``director``: no repair lasts."""
+    flusher = director.start(["sh", "-c", "while ipvsadm -C; do :; done"], "flusher")
+    try:
+        yield
+    finally:
+        flusher.kill()
+
+
+def table(director: Director) -> str:
+    """The table as it should stay: services and destinations, without counters."""
+    return director.run(["ipvsadm", "-Sn"])
+
+
+@pytest.mark.parametrize("vip", [VIP4, VIP6])
+def test_traffic_spreads_over_all_servers_and_comes_back_directly(serving: Serving, vip: str) -> None:
+    lab = serving.lab
+    first, second = lab.directors
+    with capture(first) as at_first, capture(second) as at_second, capture(lab.client) as at_client:
+        seen = lab.client.spread(vip, 60)
+    assert set(seen) == set(SERVERS)
+    assert any(packet.is_syn and packet.tunnel for packet in at_first)
+    assert any(packet.is_syn and packet.tunnel for packet in at_second)
+    assert not any(packet.is_syn_ack for packet in at_first + at_second)
+    assert any(packet.is_syn_ack and packet.source == ip_address(vip) for packet in at_client)
+
+
+def test_the_client_address_arrives_unchanged(serving: Serving) -> None:
+    client = serving.lab.client
+    assert client.ask(VIP4).client == client.address4
+    assert client.ask(VIP6).client == client.address6
+    assert client.ask_udp(VIP4).client == client.address4
+
+
+def test_i1_a_vip_without_a_backend_is_never_announced(serving: Serving) -> None:
+    assert not serving.lab.router.routes_to(EMPTY_VIP)
+    vips = {each["vip"]: each for each in serving.status(serving.lab.directors[0])["vips"]}
+    assert vips[EMPTY_VIP]["state"] == "withdrawn"
+    assert "backends ready" in vips[EMPTY_VIP]["reason"]
+    assert vips[VIP4]["announced_to"] == ["balanced_router"]
+
+
+def test_flows_of_a_backend_that_leaves_move_and_the_others_stay(serving: Serving) -> None:
+    lab = serving.lab
+    flows = {}
+    for _ in range(30):
+        flow = lab.client.open(VIP4)
+        flows[flow] = flow.ask().server
+    leaving = SERVERS[0]
+    with no_route_change(serving):
+        serving.write("web4", VIP4, [server for server in lab.servers if server.name != leaving], (80, PORT_UDP))
+        address = str(lab.servers[0].address4)
+        wait_until(
+            lambda: all(address not in table(director) for director in lab.directors), 15, f"{leaving} to have drained"
+        )
+        assert leaving not in lab.client.spread(VIP4, 40)
+        for flow, server in flows.items():
+            if server != leaving:
+                assert flow.ask().server == server
+            flow.close()
+        serving.write("web4", VIP4, ports=(80, PORT_UDP))
+        wait_until(lambda: leaving in lab.client.spread(VIP4, 20), 10, f"{leaving} to answer again")
+
+
+BREAKAGES = {
+    "fault_23_table_flushed": ["ipvsadm -C"],
+    "fault_24_service_deleted": [f"ipvsadm -D -t {VIP4}:80"],
+    "fault_24_destination_deleted": [f"ipvsadm -d -t {VIP4}:80 -r 10.1.2.2:80"],
+    "fault_24_weight_changed": [f"ipvsadm -e -t {VIP4}:80 -r 10.1.2.2:80 -i -w 7"],
+    "fault_24_scheduler_changed": [f"ipvsadm -E -t {VIP4}:80 -s rr"],
+    "fault_29_address_deleted": [f"ip addr del {VIP4}/32 dev dummy-vip-if"],
+    "fault_29_link_down": ["ip link set dummy-vip-if down"],
+    "fault_29_link_deleted": ["ip link del dummy-vip-if"],
+}
+
+
+@pytest.mark.parametrize("commands", BREAKAGES.values(), ids=BREAKAGES.keys())
+def test_what_is_broken_by_hand_is_repaired_without_a_route_change(serving: Serving, commands: list[str]) -> None:
+    director = serving.lab.directors[0]
+
+    def state() -> tuple[str, ...]:
+        link = director.run(["ip", "-br", "addr", "show", "dev", "dummy-vip-if"], check=False)
+        return table(director), " ".join(sorted(link.replace("UNKNOWN", "UP").split()))
+
+    before = state()
+    with no_route_change(serving):
+        for command in commands:
+            director.run(command.split())
+        wait_until(lambda: state() == before, 8, "the repair")
+        assert serving.lab.client.spread(VIP4, 10)
+
+
+def test_broken_for_good_the_route_goes_and_comes_back_proven(serving: Serving) -> None:
+    lab = serving.lab
+    with flushed_again_and_again(lab.directors[0]):
+        serving.wait_for(VIP4, {"director2"}, within_s=10)
+        assert len(lab.client.spread(VIP4, 30)) == len(SERVERS)
+    serving.wait_for(VIP4, BOTH, within_s=30)
+    assert serving.lab.client.spread(VIP4, 20)
+
+
+def test_without_routes_to_its_backends_a_director_does_not_serve(serving: Serving) -> None:
+    lab = serving.lab
+    director = lab.directors[0]
+    director.remove_routes_to_servers()
+    for vip in (VIP4, VIP6):
+        serving.wait_for(vip, {"director2"}, within_s=5)
+        assert len(lab.client.spread(vip, 30)) == len(SERVERS)
+    director.restore_routes_to_servers()
+    for vip in (VIP4, VIP6):
+        serving.wait_for(vip, BOTH, within_s=15)
+
+
+def test_i7_a_director_killed_and_restarted_is_not_noticed(serving: Serving) -> None:
+    lab = serving.lab
+    director = lab.directors[0]
+    before = table(director)
+    with no_route_change(serving):
+        serving.daemons[director.name].kill()
+        assert lab.client.spread(VIP4, 20)
+        daemon = serving.start(director)
+        daemon.wait_for_log("adopted", STARTED_WITHIN_S)
+        for _ in range(20):
+            lab.client.get(VIP4)
+        wait_until(lambda: serving.status(director)["passes"] > 2, 20, "three passes")
+    assert table(director) == before
+
+
+def test_fault_41_a_second_director_is_refused(serving: Serving) -> None:
+    director = serving.lab.directors[0]
+    with no_route_change(serving):
+        second = director.balanced("director", "--config", str(director.folder / "appliance.yaml"), check=False)
+    assert "running already" in second
+    assert serving.daemons[director.name].running
+
+
+def test_i5_what_is_foreign_is_left_alone(serving: Serving) -> None:
+    director = serving.lab.directors[0]
+    director.run(["ipvsadm", "-A", "-t", "192.0.2.9:80", "-s", "wlc"])
+    director.ip("addr add 192.0.2.9/32 dev dummy-vip-if", "link add foreign type dummy")
+    director.write("include/foreign.conf", "protocol static foreign { ipv4; route 192.0.2.0/24 blackhole; }\n")
+    director.birdc("configure")
+    director.run(["ipvsadm", "-D", "-t", f"{VIP4}:80"])
+    wait_until(lambda: f"-A -t {VIP4}:80" in table(director), 8, "the repair")
+    passes = serving.status(director)["passes"]
+    wait_until(lambda: serving.status(director)["passes"] > passes + 1, 15, "another full pass")
+    assert "-A -t 192.0.2.9:80 -s wlc" in table(director)
+    assert "192.0.2.9" in director.run(["ip", "addr", "show", "dev", "dummy-vip-if"])
+    assert "192.0.2.0/24" in director.birdc("show route protocol foreign")
+    assert "192.0.2.0/24" not in director.birdc("show route export balanced_router")
+
+
+def test_i3_a_broken_file_keeps_the_last_good_state(serving: Serving) -> None:
+    lab = serving.lab
+    with no_route_change(serving):
+        (serving.services / "broken.yaml").write_text("vip: [")
+        wait_until(lambda: serving.status(lab.directors[0])["degraded"], 10, "the status to say so")
+        assert lab.client.spread(VIP4, 10)
+        (serving.services / "broken.yaml").unlink()
+        wait_until(lambda: not serving.status(lab.directors[0])["degraded"], 10, "the status to be well again")
+
+
+def test_i2_a_vip_that_goes_is_withdrawn_before_it_is_taken_apart(serving: Serving) -> None:
+    lab = serving.lab
+    vip = "10.50.0.7"
+    lab.serve(vip)
+    serving.write("passing", vip)
+    serving.wait_for(vip, BOTH)
+    (serving.services / "passing.yaml").unlink()
+    standing_after_withdrawal = False
+    for _ in itertools.repeat(None, 2000):
+        announced, stands = lab.router.routes_to(vip), f"{vip}:80" in table(lab.directors[0])
+        assert stands or "director1" not in announced
+        standing_after_withdrawal |= stands and not announced
+        if not stands:
+            break
+    assert standing_after_withdrawal

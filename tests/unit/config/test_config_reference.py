@@ -1,0 +1,12 @@
+"""The configuration reference is the schema's."""
+
+from pathlib import Path
+
+from appliance.config.reference import reference
+
+WRITTEN = Path(__file__).parents[3] / "docs" / "reference" / "configuration.md"
+
+
+def test_the_written_reference_is_the_generated_one() -> None:
+    """After a change: python -m appliance.config.reference > docs/reference/configuration.md."""
+    assert WRITTEN.read_text(encoding="utf-8") == reference()
