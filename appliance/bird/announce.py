@@ -1,6 +1,9 @@
-"""Bring BIRD to announce exactly the VIPs that the gate lets out, and believe only what is read back."""
+"""Bring BIRD to announce exactly the VIPs that the gate lets out, and believe only what is read back.
 
-import contextlib
+The files always hold the newest word unless BIRD itself refuses it: where BIRD does not answer they stay, since a BIRD
+that starts anew must not announce what was withdrawn in the meantime.
+"""
+
 import time
 from collections.abc import Callable, Collection
 
@@ -62,12 +65,11 @@ class Announcer:
         """Make BIRD hold and export exactly ``vips``, and return what it was read to do then.
 
         Where the file says so and BIRD holds it already, BIRD is only read. Otherwise the file is replaced, checked,
-        read by BIRD, read back and confirmed. What BIRD refuses is rolled back. Where BIRD does not answer, the file
-        stays: a BIRD that starts anew must find the newest verdicts, not those of before.
+        read by BIRD, read back and confirmed. What BIRD refuses is rolled back.
 
         Raises:
             BirdRejected: BIRD refuses the configuration (8002) or a command; what it announced before stands.
-            BirdUnreachable: there is no answer; what BIRD announces is not known.
+            BirdUnreachable: there is no answer; what BIRD announces is not known, and the file stays.
             BirdError: BIRD does not hold what it was given, and was told to undo it; or the file cannot be written.
         """
         text = render_include(vips).encode("ascii")
@@ -86,21 +88,16 @@ class Announcer:
             if error.code == reconfigure.DOES_NOT_PARSE:
                 files.replace(self._path, before, INCLUDE_MODE)
             raise
-        await reconfigure.settle(self._control, self._settle_s)
         try:
+            await reconfigure.settle(self._control, reconfigure.settle_s(self._bird))
             routing = await self._read_back(vips)
         except BirdUnreachable:
             raise
         except BirdError:
-            await self._take_back(before)
+            await reconfigure.take_back(self._control, self._path, before, INCLUDE_MODE)
             raise
         await reconfigure.confirm(self._control)
         return routing
-
-    @property
-    def _settle_s(self) -> float:
-        """How long a reconfiguration may be in progress: reading back and confirming must still find it there."""
-        return self._bird.confirm_timeout_s - 2 * self._bird.timeout_s
 
     async def _read(self) -> Reading:
         return await read(self._control, self._sessions)
@@ -134,12 +131,6 @@ class Announcer:
         if reading is None or amiss:
             raise BirdError(amiss, hint=f"it was undone; does bird.conf include {self._path.parent}/*.conf?")
         return reading.routing
-
-    async def _take_back(self, before: bytes | None) -> None:
-        files.replace(self._path, before, INCLUDE_MODE)
-        # Where BIRD does not answer now, its own time-out undoes it.
-        with contextlib.suppress(BirdError):
-            await reconfigure.undo(self._control)
 
 
 def _amiss(routing: Routing, vips: frozenset[Address]) -> str:

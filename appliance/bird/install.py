@@ -1,14 +1,12 @@
 """Write ``bird.conf`` where it is ours to write, and have BIRD take it over."""
 
-import contextlib
-
 from appliance.bird import files, reconfigure
 from appliance.bird.control import SHOW_PROTOCOLS, BirdControl
 from appliance.bird.observe import our_sessions
 from appliance.bird.render import render_config
 from appliance.bird.replies import parse_protocols
 from appliance.config.schema import Config
-from appliance.errors import BirdError, BirdUnreachable
+from appliance.errors import BirdError, BirdRejected, BirdUnreachable
 
 # Passwords stand in it.
 CONFIG_MODE = 0o640
@@ -17,14 +15,13 @@ CONFIG_MODE = 0o640
 async def install_config(config: Config, control: BirdControl) -> bool:
     """Make BIRD run the ``bird.conf`` of ``config`` (``bgp.manage: full``); whether there was anything to do.
 
-    Equal bytes are left alone, so a restarted director disturbs no session. A file whose writer died before BIRD read
-    it takes effect with the next change of VIPs. The include directory is made first: BIRD refuses a configuration
-    that includes a missing one.
+    Equal bytes are left alone, so a restarted director disturbs no session. A file that BIRD could not be asked to read
+    takes effect when it starts, or with the next change of VIPs. The include directory is made first: BIRD refuses a
+    configuration that includes a missing one.
 
     Raises:
         BirdRejected: BIRD refuses the file or the command; the file is as it was.
-        BirdUnreachable: there is no answer; the file is as it was, except where BIRD fell silent after it had checked
-            the new one.
+        BirdUnreachable: there is no answer; the new file stays.
         BirdError: BIRD does not have our sessions afterwards and was told to undo it; or the file cannot be written.
         ConfigError: a value cannot stand in BIRD's configuration.
     """
@@ -37,29 +34,25 @@ async def install_config(config: Config, control: BirdControl) -> bool:
     files.replace(path, text, CONFIG_MODE)
     try:
         await reconfigure.check(control)
-    except BirdError:
+        await reconfigure.apply(control, config.bird.confirm_timeout_s)
+    except BirdRejected:
         files.replace(path, before, CONFIG_MODE)
         raise
     try:
-        await reconfigure.apply(control, config.bird.confirm_timeout_s)
-        await _verify(config, control)
+        await _verify_sessions(control, config)
     except BirdUnreachable:
         raise
     except BirdError:
-        files.replace(path, before, CONFIG_MODE)
-        # Where BIRD does not answer now, its own time-out undoes it.
-        with contextlib.suppress(BirdError):
-            await reconfigure.undo(control)
+        await reconfigure.take_back(control, path, before, CONFIG_MODE)
         raise
     await reconfigure.confirm(control)
     return True
 
 
-async def _verify(config: Config, control: BirdControl) -> None:
+async def _verify_sessions(control: BirdControl, config: Config) -> None:
     """BIRD is done within the time it has, and has every session of ours."""
-    within_s = config.bird.confirm_timeout_s - 2 * config.bird.timeout_s
-    if not await reconfigure.settle(control, within_s):
-        raise BirdError(f"BIRD is still busy with its configuration after {within_s:g} s", hint="it was undone")
+    if not await reconfigure.settle(control, reconfigure.settle_s(config.bird)):
+        raise BirdError("BIRD is busy with its new configuration for too long", hint="it was undone")
     present = {protocol.name for protocol in parse_protocols(await control.ask(SHOW_PROTOCOLS))}
     missing = sorted((our_sessions(config) or frozenset()) - present)
     if missing:

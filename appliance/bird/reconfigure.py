@@ -6,9 +6,13 @@ requests and is done a moment later.
 """
 
 import asyncio
+import contextlib
+from pathlib import Path
 
+from appliance.bird import files
 from appliance.bird.control import CHECK, CONFIGURE_STATUS, CONFIRM, UNDO, BirdControl, configure
-from appliance.errors import BirdRejected
+from appliance.config.schema import Bird
+from appliance.errors import BirdError, BirdRejected
 
 RECONFIGURED = 3
 IN_PROGRESS = 4
@@ -70,13 +74,21 @@ async def confirm_leftover(control: BirdControl) -> None:
         await control.ask(CONFIRM)
 
 
-async def undo(control: BirdControl) -> None:
-    """Go back to the configuration before; with nothing to go back to, nothing happens.
+async def take_back(control: BirdControl, path: Path, before: bytes | None, mode: int) -> None:
+    """The file as it was, and BIRD too; only after ``configure`` was taken, or undo would reach further back.
 
     Raises:
-        BirdUnreachable: there is no answer; BIRD does it by itself when its time is up.
+        BirdError: the file cannot be written.
     """
-    await control.ask(UNDO)
+    files.replace(path, before, mode)
+    # Where BIRD does not answer now, its own time-out undoes it.
+    with contextlib.suppress(BirdError):
+        await control.ask(UNDO)
+
+
+def settle_s(bird: Bird) -> float:
+    """Seconds a reconfiguration may be in progress, so that reading back and confirming still come in time."""
+    return bird.confirm_timeout_s - 2 * bird.timeout_s
 
 
 async def settle(control: BirdControl, within_s: float) -> bool:

@@ -139,7 +139,7 @@ def _session(peer: Peer) -> _Session:
 
 
 def _quoted(place: str, text: str) -> Token:
-    """The text as a string of BIRD, which has no escapes (conf/cf-lex.l). Error texts do not show it: a secret, perhaps."""
+    """The text as a string of BIRD, which has no escapes (conf/cf-lex.l). Errors do not show it: it may be secret."""
     if not _QUOTABLE.fullmatch(text):
         raise _refused(place, "use printable ASCII without spaces, double quotes and backslashes, 255 at most")
     return Token(f'"{text}"')

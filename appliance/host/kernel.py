@@ -98,9 +98,7 @@ class HostKernel:
         except OSError as error:
             raise KernelError("load module", name, error.errno or 0, hint="apt-get install kmod") from error
         except subprocess.TimeoutExpired as error:
-            raise KernelError(
-                "load module", name, 0, hint="modprobe hangs; dmesg may say why"
-            ) from error
+            raise KernelError("load module", name, 0, hint="modprobe hangs; dmesg may say why") from error
         if status != 0:
             raise KernelError("load module", name, 0, hint=self._remedy(name))
 

@@ -4,7 +4,7 @@ import asyncio
 import errno
 import socket
 from collections.abc import AsyncIterator, Sequence
-from typing import Final, Self
+from typing import Self
 
 from appliance.errors import KernelError
 from appliance.model.observed import ObservedLink
@@ -12,8 +12,8 @@ from appliance.model.plan import AddAddress, AddressStep, EnsureLink, Outcome, R
 from appliance.netlink.message import Request
 from appliance.netlink.transport import NETLINK_ROUTE, NetlinkSocket
 from appliance.vips import codec
+from appliance.vips.outcome import outcome
 
-_BUSY: Final = frozenset({errno.ENOMEM, errno.EBUSY, errno.EINTR, errno.EAGAIN, errno.ENOBUFS})
 _READ_BYTES = 1 << 15
 _LONGEST_NAME = 15
 
@@ -97,23 +97,6 @@ class VipKernel:
         if answer.errno or not answer.replies:
             raise KernelError("read link", self._name, answer.errno)
         return codec.decode_link(answer.replies[0])
-
-
-def outcome(step: AddressStep, number: int) -> Outcome:
-    """How ``step`` ended when the kernel answered with the positive error ``number``, 0 for success.
-
-    The numbers are those of ``devinet.c`` and ``addrconf.c``: EEXIST and EADDRNOTAVAIL say that it was so already;
-    ENODEV is a link that somebody took away meanwhile, which the next pass makes again.
-    """
-    match step, number:
-        case _, 0:
-            return Outcome.DONE
-        case (AddAddress(), errno.EEXIST) | (RemoveAddress(), errno.EADDRNOTAVAIL | errno.ENODEV):
-            return Outcome.ALREADY
-        case _, errno.ENODEV:
-            return Outcome.RETRY
-        case _:
-            return Outcome.RETRY if number in _BUSY else Outcome.FATAL
 
 
 def _request(step: AddAddress | RemoveAddress, index: int) -> Request:

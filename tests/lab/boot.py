@@ -51,6 +51,7 @@ class Kernel:
         exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in self._env.items())
         text = f"{exports}cd {shlex.quote(str(TREE))} && exec {shlex.join(self._command)}\n"
         (self._work / "command").write_text(text)
+        shutil.copy(LAB / "init.sh", self._work)  # a tree's path may hold spaces, a kernel's parameter may not
         argv = self._host_argv() if self._kind == "host" else self._uml_argv()
         self.output, output = os.pipe()
         with (self._work / "console").open("wb") as console:
@@ -87,12 +88,12 @@ class Kernel:
 
     def _host_argv(self) -> list[str]:
         namespaces = ["--net", "--pid", "--mount", "--fork", "--kill-child", "--mount-proc", "--propagation=private"]
-        return ["unshare", *namespaces, str(LAB / "init.sh")]
+        return ["unshare", *namespaces, str(self._work / "init.sh")]
 
     def _uml_argv(self) -> list[str]:
         # The kernel's console goes to stderr, the command's terminal (tty1) to stdout: neither disturbs the other.
         consoles = ["con0=null,fd:2", "con1=null,fd:1", "con=none"]
-        root = ["root=/dev/root", "rootfstype=hostfs", "rootflags=/", "rw", "quiet", f"init={LAB / 'init.sh'}"]
+        root = ["root=/dev/root", "rootfstype=hostfs", "rootflags=/", "rw", "quiet", f"init={self._work / 'init.sh'}"]
         # What the kernel does not know itself it hands to init: parameters with "=" become its environment.
         init = ["LAB_KERNEL=uml", f"LAB_WORK={self._work}"]
         private = [f"uml_dir={self._work}/", "umid=uml", f"mem={self._memory_mb}M"]

@@ -1,0 +1,74 @@
+"""Addresses as people write them, read strictly."""
+
+import re
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface
+
+from appliance.errors import SourceError
+from appliance.model.address import Address
+from appliance.sources.nodes import shown
+
+_WITH_PORT = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<v4>[0-9.]+)):\d+")
+_BROADCAST = IPv4Address("255.255.255.255")
+
+
+def parse_vip(text: str) -> Address:
+    """The address of a virtual service.
+
+    Raises:
+        SourceError: it is not exactly one usable unicast address; the hint says what to write.
+    """
+    return _parse(text, "a VIP")
+
+
+def parse_backend(text: str) -> Address:
+    """The address of a real server.
+
+    Raises:
+        SourceError: it is not exactly one usable unicast address; the hint says what to write.
+    """
+    return _parse(text, "a backend")
+
+
+def _parse(text: str, role: str) -> Address:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        raise _unreadable(text, role) from None
+    unusable = _unusable(address)
+    if unusable:
+        raise SourceError(f"{address} is {unusable}; {role} is a unicast address", hint="write the routed address")
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        raise SourceError(f"{address} is an IPv4 address in IPv6 form", hint=f"write {address.ipv4_mapped}")
+    return address
+
+
+def _unusable(address: Address) -> str:
+    """Why the kernel takes no such address as a destination, or no router forwards to it (RFC 1122, 3927, 4291)."""
+    if address.is_unspecified:
+        return "the unspecified address"
+    if address.is_loopback:
+        return "a loopback address"
+    if address.is_multicast:
+        return "a multicast address"
+    if address.is_link_local:
+        return "a link-local address"
+    return "the broadcast address" if address == _BROADCAST else ""
+
+
+def _unreadable(text: str, role: str) -> SourceError:
+    with_port = _WITH_PORT.fullmatch(text)
+    if with_port:
+        host = with_port["v6"] or with_port["v4"]
+        return SourceError(f"{shown(text)} has a port; {role} is one address", hint=f"write {host}")
+    try:
+        interface = ip_interface(text)
+    except ValueError:
+        return SourceError(
+            f"{shown(text)} is not an IP address",
+            hint="write one like 10.50.0.1 or 2001:db8::1, without leading zeros",
+        )
+    network = interface.network
+    if network.num_addresses == 1:
+        return SourceError(f"{text} has a prefix length; {role} is one address", hint=f"write {interface.ip}")
+    one = network[1] if interface.ip == network.network_address else interface.ip
+    return SourceError(f"{text} is a network; {role} is one address", hint=f"write {one}")
