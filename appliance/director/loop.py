@@ -14,7 +14,7 @@ from appliance.director.memory import Memory
 from appliance.director.ports import Ports, Source
 from appliance.director.settings import Settings
 from appliance.director.wakes import Scope, Wakes
-from appliance.errors import SourceError
+from appliance.errors import KernelError, SourceError
 from appliance.telemetry.journal import Journal, Standing
 
 
@@ -54,8 +54,14 @@ class Director:
         if context.memory.desired is None:
             return
         await herald.adopt(context)
-        keys = await sight.observe(context, scope)
-        repaired = await mend.mend(context, keys)
+        try:
+            keys = await sight.observe(context, scope)
+            repaired = await mend.mend(context, keys)
+        except KernelError as error:
+            # What cannot be read proves nothing: hold, and try again with the next timer.
+            context.standing.begin("kernel reading", str(error))
+            return
+        context.standing.end("kernel reading")
         herald.judge(context, keys, repaired)
         await herald.publish(context, verify=scope.everything)
         await herald.take_apart(context)

@@ -62,6 +62,8 @@ class IpvsKernel:
         Raises:
             KernelError: as for dump.
         """
+        # The family gets another number when its module is unloaded and loaded again.
+        self._family = self._resolve()
         bodies = self._netlink.dump(Request(self._family, codec.encode_get_services()), "list IPVS services")
         services = (codec.decode_service(body) for body in bodies)
         return {service.key: service for service in services if service is not None}

@@ -6,7 +6,8 @@ with hundreds of messages costs a fraction of as many calls of a netlink library
 
 import errno
 import socket
-from collections.abc import Iterator, Sequence
+import struct
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Self
 
 from appliance.errors import KernelError
@@ -36,6 +37,8 @@ _DATAGRAM_BYTES = 1 << 16
 """Most that is sent at once: well under the default send buffer (212,992 bytes), above which the kernel refuses."""
 _ANSWER_BYTES = 2048
 """What one answer is reckoned to take of the receive buffer: an ACK of 36 bytes is charged with 700 to 1,300."""
+_READ_TIMEOUT_S = 2
+_TIMEVAL = struct.Struct("@ll")
 _READ_BYTES = 1 << 15
 """The kernel fills dump datagrams up to the size of the reader's buffer, 32 KiB at most (af_netlink.c)."""
 _DUMP_ATTEMPTS = 3
@@ -55,17 +58,49 @@ class Answer(NamedTuple):
 _LOST = Answer(errno.ENOBUFS)
 
 
+def open_socket(protocol: int) -> socket.socket:
+    """A bound netlink socket, ready for batches.
+
+    Raises:
+        KernelError: the kernel gives none.
+    """
+    try:
+        opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
+    except OSError as error:
+        raise KernelError("open", "netlink socket", error.errno or errno.EIO) from error
+    try:
+        opened.bind((0, 0))
+        opened.connect((0, 0))
+        # The kernel answers while it is asked; this only keeps a reading that lost its end from waiting for ever.
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL.pack(_READ_TIMEOUT_S, 0))
+        # An error answer would otherwise carry the whole request back.
+        opened.setsockopt(_SOL_NETLINK, _NETLINK_CAP_ACK, 1)
+        # Only then does the kernel apply the filter that a dump request holds (rtnetlink; others take no notice).
+        opened.setsockopt(_SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1)
+        try:
+            opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER_BYTES)
+        except PermissionError:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
+    except OSError as error:
+        opened.close()
+        raise KernelError("prepare", "netlink socket", error.errno or errno.EIO) from error
+    return opened
+
+
 class NetlinkSocket:
     """A netlink socket in the network namespace in which it is made. Not for use by two threads at once.
+
+    ``opener`` makes the socket, and a fresh one after a reading that failed.
 
     Raises:
         KernelError: the socket cannot be opened.
     """
 
-    def __init__(self, protocol: int) -> None:
+    def __init__(self, protocol: int, opener: Callable[[int], socket.socket] = open_socket) -> None:
         self._protocol = protocol
+        self._opener = opener
         self._sequence = 0
-        self._socket = _open(protocol)
+        self._socket = opener(protocol)
 
     def __enter__(self) -> Self:
         return self
@@ -110,7 +145,7 @@ class NetlinkSocket:
                 return bodies
             # What is left of an aborted dump would be taken for the next one's, so it goes with its socket.
             self._socket.close()
-            self._socket = _open(self._protocol)
+            self._socket = self._opener(self._protocol)
             if failure not in _TRANSIENT:
                 break
         hint = "run it as root or give it CAP_NET_ADMIN" if failure == errno.EPERM else ""
@@ -176,25 +211,3 @@ class NetlinkSocket:
                 if kind == NLMSG_DONE:
                     return bodies, errno.EINTR if interrupted else error_number(body)
                 bodies.append(body)
-
-
-def _open(protocol: int) -> socket.socket:
-    try:
-        opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
-    except OSError as error:
-        raise KernelError("open", "netlink socket", error.errno or errno.EIO) from error
-    try:
-        opened.bind((0, 0))
-        opened.connect((0, 0))
-        # An error answer would otherwise carry the whole request back.
-        opened.setsockopt(_SOL_NETLINK, _NETLINK_CAP_ACK, 1)
-        # Only then does the kernel apply the filter that a dump request holds (rtnetlink; others take no notice).
-        opened.setsockopt(_SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1)
-        try:
-            opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER_BYTES)
-        except PermissionError:
-            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
-    except OSError as error:
-        opened.close()
-        raise KernelError("prepare", "netlink socket", error.errno or errno.EIO) from error
-    return opened

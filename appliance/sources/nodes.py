@@ -232,7 +232,9 @@ class _Builder:
     def _entry(self, frame: _Frame, key: Scalar, node: Node) -> None:
         if key.text in frame.keys:
             first = frame.keys[key.text]
-            self._page.refuse(key.line, shown(key.text), f"written twice, first in line {first}", "remove one of the two")
+            self._page.refuse(
+                key.line, shown(key.text), f"written twice, first in line {first}", "remove one of the two"
+            )
             return
         frame.keys[key.text] = key.line
         frame.items.append(node)

@@ -108,26 +108,21 @@ class FakeIpvs(Faults):
         return tuple(results)
 
     def _do(self, step: ServiceStep) -> int:
+        key = step.service.key if isinstance(step, AddService | SetService) else step.key
+        if isinstance(step, AddService):
+            return errno.EEXIST if key in self._services else self._set(step.service)
+        if key not in self._services:
+            return errno.ESRCH
         match step:
-            case AddService(service):
-                return errno.EEXIST if service.key in self._services else self._set(service)
             case SetService(service):
-                return self._set(service) if service.key in self._services else errno.ESRCH
-            case RemoveService(key):
-                self._destinations.pop(key, None)
-                return 0 if self._services.pop(key, None) else errno.ESRCH
-            case AddDestination(key, destination) | SetDestination(key, destination):
-                if key not in self._services:
-                    return errno.ESRCH
-                return _unacceptable(key, destination) or self._place(step, destination)
-            case RemoveDestination(key, destination):
-                if key not in self._services:
-                    return errno.ESRCH
-                place = self._place_of(key, destination)
-                if place is None:
-                    return errno.ENOENT
-                del self._destinations[key][place]
+                return self._set(service)
+            case RemoveService():
+                del self._services[key], self._destinations[key]
                 return 0
+            case AddDestination(_, destination) | SetDestination(_, destination):
+                return _unacceptable(key, destination) or self._place(step, destination)
+            case RemoveDestination(_, destination):
+                return self._displace(key, destination)
 
     def _set(self, service: VirtualService) -> int:
         if service.scheduler not in self.schedulers:
@@ -149,6 +144,13 @@ class FakeIpvs(Faults):
         if address.is_multicast or address.is_unspecified or (address.version == 4 and not self.has_ipv4):
             return errno.EINVAL
         self._destinations[step.key].insert(0, destination)  # list_add_rcu: at the head
+        return 0
+
+    def _displace(self, key: ServiceKey, destination: Destination) -> int:
+        place = self._place_of(key, destination)
+        if place is None:
+            return errno.ENOENT
+        del self._destinations[key][place]
         return 0
 
     def _place_of(self, key: ServiceKey, destination: Destination) -> int | None:

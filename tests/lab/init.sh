@@ -28,9 +28,9 @@ if [ "$LAB_KERNEL" = uml ]; then
   chmod +x /run/lab/bin/modprobe
   echo /run/lab/bin/modprobe >/proc/sys/kernel/modprobe
 fi
-if ! modprobe -a ip_vs ip_vs_mh ip_vs_rr ip_vs_wrr ip_vs_sh ip_vs_lc ip_vs_wlc ipip ip6_tunnel dummy veth bridge; then
-  echo "lab: this kernel ($(uname -r)) lacks a module that the lab needs" >&2
-fi
+for module in ip_vs ip_vs_mh ip_vs_rr ip_vs_wrr ip_vs_sh ip_vs_lc ip_vs_wlc ipip ip6_tunnel dummy veth bridge; do
+  [ -d "/sys/module/$module" ] || modprobe "$module" || echo "lab: this kernel ($(uname -r)) lacks $module" >&2
+done
 
 unset mem uml_dir # parameters of the kernel, which hands to its first process what looks like a variable
 sh "$LAB_WORK/command"

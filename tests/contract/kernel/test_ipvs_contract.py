@@ -144,7 +144,7 @@ def test_a_step_whose_ground_is_gone_may_work_after_the_next_reading(ipvs: Ipvs)
 def test_an_unknown_scheduler_is_fatal_and_changes_nothing(ipvs: Ipvs) -> None:
     standing = VirtualService(WEB, "rr")
     done(ipvs, [AddService(standing)])
-    unknown = [AddService(VirtualService(DNS, "nosuch")), SetService(VirtualService(WEB, "nosuch"))]
+    unknown: list[ServiceStep] = [AddService(VirtualService(DNS, "nosuch")), SetService(VirtualService(WEB, "nosuch"))]
     assert outcomes(ipvs, *unknown) == [("fatal", errno.ENOENT)] * 2
     assert ipvs.dump_services() == {WEB: standing}
 
@@ -160,7 +160,7 @@ def test_an_unknown_scheduler_is_fatal_and_changes_nothing(ipvs: Ipvs) -> None:
         pytest.param(
             replace(A, address=ip_address("2001:db8::1"), forwarding=Forwarding.DIRECT),
             errno.EINVAL,
-            id="mixed families",
+            id="two families",
         ),
     ],
 )

@@ -30,7 +30,7 @@ def test_the_link_is_made_and_set_up_and_carries_both_families(vips: Link) -> No
 
 
 def test_a_link_and_addresses_that_stand_are_no_errors(vips: Link) -> None:
-    steps = [EnsureLink(), AddAddress(V4), AddAddress(V6)]
+    steps: list[AddressStep] = [EnsureLink(), AddAddress(V4), AddAddress(V6)]
     vips.apply(steps)
     assert outcomes(vips, *steps, RemoveAddress(OTHER)) == [
         *[("already", errno.EEXIST)] * 3,

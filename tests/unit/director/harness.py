@@ -16,8 +16,8 @@ from appliance.model.address import Address
 from appliance.model.desired import Backend, DesiredService, Snapshot, canonical
 from appliance.model.service import Protocol, ServiceFlag, ServiceKey
 from appliance.telemetry.journal import Journal
+from tests.fakes.kernel import FakeIpvs, FakeRoutes, FakeVips
 from tests.fakes.outside import FakeMonitor, FakeRouter, FakeSource
-from tests.unit.director.standin import FakeIpvs, FakeRoutes, FakeVips
 
 POOL = ip_network("10.50.0.0/24")
 VIP = ip_address("10.50.0.1")

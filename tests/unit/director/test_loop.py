@@ -1,7 +1,9 @@
 """The loop as a whole: what BIRD is told, and when, as the kernel, the sources and BIRD itself change."""
 
 import asyncio
+import errno
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -252,5 +254,50 @@ def test_i8_an_unknown_exception_ends_the_director(node: Node, play: Play) -> No
                 await director.run()
 
         assert caught.group_contains(ZeroDivisionError)
+
+    play(story())
+
+
+def test_a_repair_that_the_kernel_swallows_withdraws(node: Node, play: Play) -> None:
+    async def story() -> None:
+        async with node.running():
+            node.want(web(), web(OTHER_VIP))
+            await until(lambda: len(node.router.held) == 2)
+            edited = node.ipvs.dump()[key()].destinations[0]
+            node.ipvs.apply([SetDestination(key(), replace(edited, weight=9))])
+            for number in range(1, 20):
+                node.ipvs.swallow_step(number)
+            assert await until(lambda: VIP not in node.router.held) <= node.settings.resync_s
+            assert OTHER_VIP in node.router.held
+
+    play(story())
+
+
+def test_fault_26_a_step_that_fails_keeps_only_its_own_vip_back(node: Node, play: Play) -> None:
+    async def story() -> None:
+        node.ipvs.fail_step(2, errno.EINVAL)
+        async with node.running() as director:
+            node.want(web(), web(OTHER_VIP))
+            await until(lambda: OTHER_VIP in node.router.held)
+            assert "EINVAL" in node.log.getvalue()
+            await until(lambda: VIP in node.router.held)
+            assert not director.context.standing.all
+
+    play(story())
+
+
+def test_fault_28_a_kernel_that_cannot_be_read_changes_nothing(node: Node, play: Play) -> None:
+    async def story() -> None:
+        async with node.running() as director:
+            node.want(web())
+            await until(lambda: node.router.held)
+            node.ipvs.fail_readings(errno.ENOBUFS)
+            await asyncio.sleep(60)
+            assert node.router.held == {VIP}
+            assert "kernel reading" in director.context.standing.all
+            node.ipvs.fail_readings(0)
+            await until(lambda: not director.context.standing.all)
+
+        assert len(node.router.history) == 1
 
     play(story())
