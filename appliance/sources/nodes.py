@@ -173,7 +173,7 @@ class _Builder:
     def _scalar(self, event: Any) -> None:
         line = event.start_mark.line + 1
         self._no_tag(event, line)
-        node = Scalar(event.value, line, event.style is None and event.tag is None)
+        node = Scalar(event.value, line, event.implicit[0])
         self._count(1, line)
         if event.anchor:
             self._anchors[event.anchor] = _Anchored(node, 1, 0)

@@ -28,9 +28,12 @@ if [ "$LAB_KERNEL" = uml ]; then
   chmod +x /run/lab/bin/modprobe
   echo /run/lab/bin/modprobe >/proc/sys/kernel/modprobe
 fi
+missing=
 for module in ip_vs ip_vs_mh ip_vs_rr ip_vs_wrr ip_vs_sh ip_vs_lc ip_vs_wlc ipip ip6_tunnel dummy veth bridge; do
-  [ -d "/sys/module/$module" ] || modprobe "$module" || echo "lab: this kernel ($(uname -r)) lacks $module" >&2
+  [ -d "/sys/module/$module" ] || missing="$missing $module"
 done
+# shellcheck disable=SC2086 # a list of words
+[ -z "$missing" ] || modprobe -a $missing || echo "lab: this kernel ($(uname -r)) lacks what is named above" >&2
 
 unset mem uml_dir # parameters of the kernel, which hands to its first process what looks like a variable
 sh "$LAB_WORK/command"

@@ -132,7 +132,7 @@ class FakeBird:
         self._cancel_undo()
         self._before, self._running, self._enabled = self._running, self._routes_on_disk(), True
         if "timeout" in command:
-            self._undo = self._loop.call_later(int(command.split()[-1]), self._go_back)
+            self._undo = self._loop.call_later(int(command.rsplit(maxsplit=1)[-1]), self._go_back)
         return f"{reading}0022-Undo scheduled\n0003 Reconfigured\n"
 
     def _cancel_undo(self) -> bool:

@@ -1,6 +1,6 @@
 """A BIRD under test, fake or real, with the node that uses it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,13 @@ NODE, PEER = "127.0.0.11", "127.0.0.12"
 class RecordingControl(BirdControl):
     """The real client; it also remembers what it was told to say."""
 
-    said: list[str]
+    def __init__(self, socket_path: Path, timeout_s: float) -> None:
+        super().__init__(socket_path, timeout_s)
+        self.said: list[str] = []
 
     async def ask(self, command: Command, **options: Any) -> Reply:
         """As BirdControl.ask."""
-        self.said = [*getattr(self, "said", []), command.text]
+        self.said.append(command.text)
         return await super().ask(command, **options)
 
 
@@ -32,6 +34,7 @@ class Subject:
 
     bird: FakeBird | RealBird
     config: Config
+    said: list[str] = field(default_factory=list)
 
     @property
     def include(self) -> Path:
@@ -80,7 +83,7 @@ def node_config(folder: Path, *, manage: str = "full", **bird: Any) -> Config:
 
 
 def make(kind: str, folder: Path) -> Subject:
-    """The BIRD of this kind, not started yet; a real one has our own configuration and a router that does not answer."""
+    """The BIRD of this kind, not started yet; a real one has our configuration and a router that does not answer."""
     config = node_config(folder)
     (folder / "include").mkdir()
     if kind == "fake":

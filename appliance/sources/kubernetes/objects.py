@@ -1,0 +1,248 @@
+"""The Kubernetes objects we read, with only the fields we use.
+
+Field names and meanings: the API references of core/v1 and discovery.k8s.io/v1. Unknown fields are ignored, as an API
+server's clients must; a field of a wrong type, or an address that is none, spoils its object.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import msgspec
+
+from appliance.errors import SourceError
+from appliance.sources.addresses import parse_backend, parse_vip
+from appliance.sources.nodes import shown
+
+SERVICE_NAME_LABEL = "kubernetes.io/service-name"
+
+PortNumber = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+ProtocolName = Literal["TCP", "UDP", "SCTP"]
+
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252})")
+_STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
+_MSGSPEC_PATH = re.compile(r"(?P<what>.*) - at (?:key in )?`\$\.?(?P<path>.*)`", re.DOTALL)
+
+
+class _Object(msgspec.Struct, frozen=True, rename="camel"):
+    """Any part of an object: frozen, camelCase on the wire."""
+
+
+class Metadata(_Object, frozen=True):
+    """Who an object is."""
+
+    name: str
+    namespace: str | None = None
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+
+
+class ServicePort(_Object, frozen=True):
+    """One port of a Service; no ``target_port`` means the same port."""
+
+    port: PortNumber
+    name: str | None = None
+    protocol: ProtocolName | None = None
+    target_port: PortNumber | str | None = None
+
+
+class ServiceSpec(_Object, frozen=True):
+    """What a Service wants."""
+
+    type: str | None = None
+    ports: tuple[ServicePort, ...] | None = None
+    load_balancer_ip: str | None = msgspec.field(name="loadBalancerIP", default=None)
+
+
+class Ingress(_Object, frozen=True):
+    """One address that was given to a Service."""
+
+    ip: str | None = None
+
+
+class LoadBalancer(_Object, frozen=True):
+    """The addresses that were given to a Service."""
+
+    ingress: tuple[Ingress, ...] | None = None
+
+
+class ServiceStatus(_Object, frozen=True):
+    """What a Service was given."""
+
+    load_balancer: LoadBalancer | None = None
+
+
+class Service(_Object, frozen=True):
+    """core/v1 Service."""
+
+    metadata: Metadata
+    spec: ServiceSpec | None = None
+    status: ServiceStatus | None = None
+
+
+class EndpointPort(_Object, frozen=True):
+    """A port of a slice or a subset; its name is the name of the Service's port."""
+
+    port: PortNumber | None = None
+    name: str | None = None
+    protocol: ProtocolName | None = None
+
+
+class Conditions(_Object, frozen=True):
+    """State of an endpoint. ``ready`` unset means ready (discovery/v1, EndpointConditions)."""
+
+    ready: bool | None = None
+    serving: bool | None = None
+    terminating: bool | None = None
+
+
+class Endpoint(_Object, frozen=True):
+    """One endpoint. Its addresses are interchangeable, and since Kubernetes 1.31 consumers read the first alone."""
+
+    addresses: tuple[str, ...] | None = None
+    conditions: Conditions | None = None
+
+
+class EndpointSlice(_Object, frozen=True):
+    """discovery.k8s.io/v1 EndpointSlice."""
+
+    metadata: Metadata
+    address_type: Literal["IPv4", "IPv6", "FQDN"]
+    endpoints: tuple[Endpoint, ...] | None = None
+    ports: tuple[EndpointPort, ...] | None = None
+
+
+class EndpointAddress(_Object, frozen=True):
+    """One address of a subset."""
+
+    ip: str
+
+
+class Subset(_Object, frozen=True):
+    """Addresses that share a set of ports."""
+
+    addresses: tuple[EndpointAddress, ...] | None = None
+    not_ready_addresses: tuple[EndpointAddress, ...] | None = None
+    ports: tuple[EndpointPort, ...] | None = None
+
+
+class Endpoints(_Object, frozen=True):
+    """core/v1 Endpoints."""
+
+    metadata: Metadata
+    subsets: tuple[Subset, ...] | None = None
+
+
+KubernetesObject = Service | EndpointSlice | Endpoints
+
+KINDS: dict[tuple[str, str], type[KubernetesObject]] = {
+    ("v1", "Service"): Service,
+    ("v1", "Endpoints"): Endpoints,
+    ("discovery.k8s.io/v1", "EndpointSlice"): EndpointSlice,
+    ("discovery.k8s.io/v1beta1", "EndpointSlice"): EndpointSlice,
+}
+"""apiVersion and kind of everything that is read; all other kinds are none of our business."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An object and where it is written (``web.yaml:12``; empty for one from an API server)."""
+
+    value: KubernetesObject
+    origin: str = ""
+
+
+class Malformed(SourceError):
+    """An object is not what its kind says. ``path`` names the field: ``spec.ports[0].port``."""
+
+    def __init__(self, path: str, what: str, remedy: str) -> None:
+        super().__init__(what, hint=remedy)
+        self.path = path
+
+
+def decode(kind: type[KubernetesObject], tree: object) -> KubernetesObject:
+    """Plain data (dicts, lists, strings, numbers) as an object of that kind.
+
+    Raises:
+        Malformed: the first field of a wrong type, or the first name or address that is none.
+    """
+    try:
+        value = msgspec.convert(tree, kind)
+    except msgspec.ValidationError as error:
+        match = _MSGSPEC_PATH.fullmatch(str(error))
+        what, path = (match["what"], match["path"]) if match else (str(error), "")
+        what = f"{_shown_at(tree, path)}: {what}"
+        raise Malformed(path, what, f"see {kind.__name__} in the Kubernetes API reference") from None
+    _check_names(value.metadata)
+    for path, text in _addresses(value):
+        try:
+            (parse_vip if kind is Service else parse_backend)(text)
+        except SourceError as error:
+            raise Malformed(path, error.message, error.hint) from None
+    return value
+
+
+def steps(path: str) -> Iterator[str | int]:
+    """Keys and indices of a path such as ``spec.ports[0].port``."""
+    for index, key in _STEP.findall(path):
+        yield int(index) if index else key
+
+
+def _shown_at(tree: object, path: str) -> str:
+    """The value at the path, for a message."""
+    for step in steps(path):
+        if isinstance(tree, dict) and step in tree:
+            tree = tree[step]
+        elif isinstance(tree, list) and isinstance(step, int) and step < len(tree):
+            tree = tree[step]
+    if isinstance(tree, dict | list):
+        return "a mapping" if isinstance(tree, dict) else "a list"
+    return shown(str(tree))
+
+
+def owner_of(metadata: Metadata) -> str:
+    """``namespace/name``."""
+    return f"{metadata.namespace or 'default'}/{metadata.name}"
+
+
+def _check_names(metadata: Metadata) -> None:
+    for path, text in (("metadata.name", metadata.name), ("metadata.namespace", metadata.namespace)):
+        if text and not _NAME.fullmatch(text):
+            raise Malformed(path, f"{shown(text)} is not a name", "write letters, digits, dots and dashes only")
+    if not metadata.name:
+        raise Malformed("metadata.name", "empty", "give the object a name")
+
+
+def _addresses(value: KubernetesObject) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Service):
+        yield from vips_of(value)
+    elif isinstance(value, EndpointSlice):
+        if value.address_type != "FQDN":
+            for index, endpoint in enumerate(value.endpoints or ()):
+                yield from _numbered(f"endpoints[{index}].addresses", endpoint.addresses or ())
+    else:
+        for index, subset in enumerate(value.subsets or ()):
+            path = f"subsets[{index}]"
+            yield from _numbered(f"{path}.addresses", (one.ip for one in subset.addresses or ()))
+            yield from _numbered(f"{path}.notReadyAddresses", (one.ip for one in subset.not_ready_addresses or ()))
+
+
+def vips_of(service: Service) -> tuple[tuple[str, str], ...]:
+    """Path and text of every VIP: those of the status, else the one that the spec asks for; none for other types."""
+    spec = service.spec or ServiceSpec()
+    if spec.type != "LoadBalancer":
+        return ()
+    balancer = (service.status and service.status.load_balancer) or LoadBalancer()
+    given = tuple(
+        (f"status.loadBalancer.ingress[{index}].ip", ingress.ip)
+        for index, ingress in enumerate(balancer.ingress or ())
+        if ingress.ip
+    )
+    if given or not spec.load_balancer_ip:
+        return given
+    return (("spec.loadBalancerIP", spec.load_balancer_ip),)
+
+
+def _numbered(path: str, texts: Iterable[str]) -> Iterator[tuple[str, str]]:
+    return ((f"{path}[{index}]", text) for index, text in enumerate(texts))
