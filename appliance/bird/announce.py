@@ -89,7 +89,6 @@ class Announcer:
                 files.replace(self._path, before, INCLUDE_MODE)
             raise
         try:
-            await reconfigure.settle(self._control, reconfigure.settle_s(self._bird))
             routing = await self._read_back(vips)
         except BirdUnreachable:
             raise
@@ -111,7 +110,7 @@ class Announcer:
         return routing if routing.held == vips else None
 
     async def _read_back(self, vips: frozenset[Address]) -> Routing:
-        """Wait, for one answer's time-out, until BIRD does as it was told.
+        """Wait, for one answer's time-out, until BIRD does as it was told, done or still busy (0004, 0005).
 
         A session that is not told everything in that time is no reason to undo, since that could bring back a VIP
         that was withdrawn: the result shows it.

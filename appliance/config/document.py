@@ -24,6 +24,8 @@ _NULL, _BOOL, _INT, _FLOAT = (f"{_PREFIX}{kind}" for kind in ("null", "bool", "i
 # Texts that a parser's message repeats from the file; one of them might be a secret.
 _QUOTED = re.compile(r""" ?(?:'([^']*)'|"([^"]*)")""")
 
+_BEYOND_UNICODE = re.compile(r"\\U(?!000|0010)[0-9A-Fa-f]{8}")
+
 
 class _Loader(yaml.SafeLoader):
     """Resolves scalars by the rules above."""
@@ -100,7 +102,8 @@ def read(text: str) -> Document:
         what = f"the character U+{int(error.character):04X} may not stand in YAML"
         raise Unreadable(line, Mistake((), what, "remove it; save the file as plain UTF-8")) from None
     except (ValueError, OverflowError):  # PyYAML's own, from chr() and int(): "\\UFFFFFFFF" is enough
-        line = text.count("\n", 0, max(text.find("\\U"), 0)) + 1
+        beyond = _BEYOND_UNICODE.search(text)
+        line = text.count("\n", 0, beyond.start() if beyond else 0) + 1
         what = "not valid YAML: an escape such as \\U stands for no character"
         raise Unreadable(line, Mistake((), what, "write the character itself, or use single quotes")) from None
     if root is None:

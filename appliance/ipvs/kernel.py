@@ -64,7 +64,7 @@ class IpvsKernel:
         """
         # The family gets another number when its module is unloaded and loaded again.
         self._family = self._resolve()
-        bodies = self._netlink.dump(Request(self._family, codec.encode_get_services()), "list IPVS services")
+        bodies = self._netlink.dump(Request(self._family, codec.encode_get_services()), "IPVS services")
         services = (codec.decode_service(body) for body in bodies)
         return {service.key: service for service in services if service is not None}
 
@@ -96,7 +96,7 @@ class IpvsKernel:
         Raises:
             KernelError: as for dump.
         """
-        bodies = self._netlink.dump(Request(self._family, codec.encode_get_services()), "count IPVS services")
+        bodies = self._netlink.dump(Request(self._family, codec.encode_get_services()), "IPVS services")
         counted = ((codec.decode_service(body), body) for body in bodies)
         return {service.key: counters.decode_service_counters(body) for service, body in counted if service is not None}
 
@@ -124,7 +124,7 @@ class IpvsKernel:
 
     def _destination_bodies(self, key: ServiceKey) -> list[bytes]:
         request = Request(self._family, codec.encode_get_destinations(key))
-        return self._netlink.dump(request, f"list IPVS destinations of {key}")
+        return self._netlink.dump(request, f"IPVS destinations of {key}")
 
     def _standing(self, keys: Collection[ServiceKey]) -> dict[ServiceKey, VirtualService]:
         named = list(keys)

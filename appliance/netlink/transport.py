@@ -126,14 +126,14 @@ class NetlinkSocket:
             answers.extend(self._exchange(batch))
         return tuple(answers)
 
-    def dump(self, request: Request, op: str) -> list[bytes]:
+    def dump(self, request: Request, what: str) -> list[bytes]:
         """The bodies of a whole table.
 
         A reading that was interrupted by a change, or overran the receive buffer, is made again on a new socket, three
         times in all; what is returned is one complete reading.
 
         Raises:
-            KernelError: the kernel refused, or no reading was complete. ``op`` says in words what was read.
+            KernelError: the kernel refused, or no reading was complete. ``what`` names the table in words.
         """
         failure = 0
         for _ in range(_DUMP_ATTEMPTS):
@@ -149,7 +149,7 @@ class NetlinkSocket:
             if failure not in _TRANSIENT:
                 break
         hint = "run it as root or give it CAP_NET_ADMIN" if failure == errno.EPERM else ""
-        raise KernelError(op, "", failure, hint=hint)
+        raise KernelError("list", what, failure, hint=hint)
 
     def _batches(self, requests: Sequence[Request]) -> Iterator[Sequence[Request]]:
         most = max(1, self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // _ANSWER_BYTES)

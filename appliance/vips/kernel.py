@@ -50,7 +50,7 @@ class VipKernel:
         link = self._link()
         if link is None or link.kind != codec.DUMMY:
             return ObservedLink()
-        bodies = self._netlink.dump(codec.addresses_request(link.index), f"list addresses of {self._name}")
+        bodies = self._netlink.dump(codec.addresses_request(link.index), f"addresses of {self._name}")
         addresses = (codec.decode_address(body, link.index) for body in bodies)
         return ObservedLink(True, link.up, frozenset(address for address in addresses if address is not None))
 

@@ -33,31 +33,27 @@ class FakeBird:
         self._enabled = True
         self._undo: asyncio.TimerHandle | None = None
         self._thread: threading.Thread | None = None
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
 
     def start(self) -> None:
         """Start it with what stands on the disk."""
         self._running, self._before, self._enabled = self._routes_on_disk(), None, True
-        self._loop, self._stop = asyncio.new_event_loop(), asyncio.Event()
         ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(ready,))
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(ready)))
         self._thread.start()
         assert ready.wait(5)
 
     def stop(self) -> None:
         """End it; connections are closed."""
-        if self._thread is not None:
+        if self._thread is not None and self._loop is not None:
             self._loop.call_soon_threadsafe(self._stop.set)
             self._thread.join(5)
             self._thread = None
             self.socket.unlink(missing_ok=True)
 
-    def _run(self, ready: threading.Event) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.run(self._serve(ready))
-
     async def _serve(self, ready: threading.Event) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         clients: set[asyncio.StreamWriter] = set()
 
         async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -132,7 +128,7 @@ class FakeBird:
         self._cancel_undo()
         self._before, self._running, self._enabled = self._running, self._routes_on_disk(), True
         if "timeout" in command:
-            self._undo = self._loop.call_later(int(command.rsplit(maxsplit=1)[-1]), self._go_back)
+            self._undo = asyncio.get_running_loop().call_later(int(command.rsplit(maxsplit=1)[-1]), self._go_back)
         return f"{reading}0022-Undo scheduled\n0003 Reconfigured\n"
 
     def _cancel_undo(self) -> bool:

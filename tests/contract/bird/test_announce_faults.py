@@ -41,38 +41,38 @@ def bird_of(subject: Subject) -> FakeBird:
     return subject.bird
 
 
-def busy(code: int, times: int) -> tuple[Answer, Answer]:
-    """Answers to ``configure timeout`` and ``configure status`` of a BIRD that is done only after some questions."""
-    left = [times]
+def busy(bird: FakeBird, code: int, questions: int) -> None:
+    """Make it take a configuration with this code, and act on it only after it was asked that many questions."""
+    left = [questions]
 
-    def take(bird: FakeBird) -> bytes:
-        bird.obey("configure timeout 4")
+    def take(_: FakeBird) -> bytes:
+        left[0] = questions
         return b"0002-Reading\n0022-Undo scheduled\n%04d Reconfiguration\n" % code
 
     def status(bird: FakeBird) -> bytes:
         left[0] -= 1
-        return b"0004-Reconfiguration in progress\n0000 \n" if left[0] >= 0 else bird.obey("configure status").encode()
+        if left[0] == 0:
+            bird.obey("configure timeout 4")
+        return bird.obey("show status").encode()
 
-    return take, status
+    bird.answers = {"configure timeout": take, "show status": status}
 
 
 @pytest.mark.parametrize("code", [pytest.param(4, id="0004 in progress"), pytest.param(5, id="0005 queued")])
 def test_a_busy_bird_is_waited_for(fake: Subject, code: int) -> None:
-    take, status = busy(code, times=3)
-    bird_of(fake).answers = {"configure timeout": take, "configure status": status}
+    busy(bird_of(fake), code, questions=4)
     routing, said = publish(fake, A)
     assert routing.held == {A}
-    assert said.count("configure status") == 4
+    assert said.count("show status") == 4
     assert said[-1] == "configure confirm"
 
 
-def test_a_bird_that_stays_busy_is_believed_when_its_routes_are_right(fake: Subject) -> None:
-    """Another session may take long to close; that is no reason to take a withdrawal back."""
-    take, status = busy(4, times=1000)
-    bird_of(fake).answers = {"configure timeout": take, "configure status": status}
-    routing, said = publish(fake, A)
-    assert routing.held == {A}
-    assert said[-1] == "configure confirm"
+def test_a_bird_that_stays_busy_is_told_to_drop_it_so_that_it_can_be_told_again(fake: Subject) -> None:
+    """Otherwise it might do it later, unconfirmed, and undo it by itself."""
+    busy(bird_of(fake), 5, questions=100_000)
+    with pytest.raises(BirdError, match=r"lacks 10\.50\.0\.1"):
+        publish(fake, A)
+    assert fake.said[-1] == "configure undo"
 
 
 def test_a_bird_that_says_done_and_does_not_do_it_is_told_to_undo_it(fake: Subject) -> None:

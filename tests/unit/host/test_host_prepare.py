@@ -1,0 +1,147 @@
+"""What preparing a host changes, loads, remembers and says when it cannot."""
+
+import errno
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from appliance.errors import KernelError
+from appliance.host import history
+from appliance.host.kernel import HostKernel
+from appliance.host.prepare import (
+    IPVS_SYSCTLS,
+    Change,
+    Sysctl,
+    changes,
+    remember,
+    uplink_sysctls,
+    wanted_modules,
+)
+
+CONNTRACK = Sysctl("net/ipv4/vs/conntrack", "0", "for the test")
+SLOPPY = Sysctl("net/ipv4/vs/sloppy_tcp", "1", "for the test")
+
+
+def test_only_what_differs_is_changed_and_what_the_kernel_lacks_is_passed_over() -> None:
+    current = {"net/ipv4/vs/conntrack": "1"}
+    assert changes([CONNTRACK, SLOPPY], current) == (Change("net/ipv4/vs/conntrack", "1", "0"),)
+    assert changes([CONNTRACK], {"net/ipv4/vs/conntrack": "0"}) == ()
+
+
+def test_a_value_that_is_as_good_is_left_alone() -> None:
+    either = Sysctl("kernel/x", "2", "for the test", also_good=("0",))
+    assert changes([either], {"kernel/x": "0"}) == ()
+    assert changes([either], {"kernel/x": "1"}) == (Change("kernel/x", "1", "2"),)
+
+
+def test_every_setting_is_named_once_with_its_reason() -> None:
+    everything = [*IPVS_SYSCTLS, *uplink_sysctls(["eth0", "eth1.100"])]
+    assert len({sysctl.key for sysctl in everything}) == len(everything)
+    assert all(sysctl.reason for sysctl in everything)
+    assert everything[-1].key == "net/ipv4/conf/eth1.100/rp_filter"
+
+
+def test_modules_are_loaded_in_an_order_that_works() -> None:
+    assert wanted_modules({"rr", "mh"}, ipv6=True) == ("ip_vs", "ip_vs_mh", "ip_vs_rr", "ipip", "ip6_tunnel", "dummy")
+    assert wanted_modules(["mh"], ipv6=False) == ("ip_vs", "ip_vs_mh", "ipip", "dummy")
+
+
+def test_of_several_changes_the_first_old_and_the_last_new_value_are_remembered() -> None:
+    known = (Change("a", "1", "0"), Change("b", "7", "8"))
+    assert remember(known, [Change("a", "5", "2"), Change("c", "x", "y")]) == (
+        Change("a", "1", "2"),
+        Change("b", "7", "8"),
+        Change("c", "x", "y"),
+    )
+    assert str(known[0]) == "a: 1 -> 0"
+
+
+def host(root: Path, *, load: Callable[[str], int], capabilities: int = 1 << 16) -> HostKernel:
+    """A host in a folder: two settings, ip_vs_rr loaded, ipip built in."""
+    settings = root / "sys/net/ipv4/vs"
+    settings.mkdir(parents=True)
+    (settings / "conntrack").write_text("1\n")
+    (settings / "sloppy_tcp").write_text("1\n")
+    (root / "module/ip_vs_rr").mkdir(parents=True)
+    (root / "lib").mkdir()
+    (root / "lib/modules.builtin").write_text("kernel/net/ipv4/ipip.ko\nkernel/drivers/net/x-y.ko\n")
+    (root / "status").write_text(f"Name:\tpython\nCapEff:\t{capabilities:016x}\n")
+    return HostKernel(root / "sys", root / "module", root / "status", root / "lib", load)
+
+
+def test_what_is_missing_is_loaded_and_what_differs_is_set(tmp_path: Path) -> None:
+    asked: list[str] = []
+    here = host(tmp_path, load=lambda name: asked.append(name) or 0)  # type: ignore[func-returns-value]
+    prepared = here.prepare(["ip_vs", "ip_vs_rr", "ipip", "x_y"], [CONNTRACK, SLOPPY])
+    assert asked == ["ip_vs"] == list(prepared.modules_loaded)
+    assert prepared.changes == (Change("net/ipv4/vs/conntrack", "1", "0"),)
+    assert prepared.problems == ()
+    assert here.read(["net/ipv4/vs/conntrack"]) == {"net/ipv4/vs/conntrack": "0"}
+    assert here.prepare([], [CONNTRACK, SLOPPY]).changes == (), "a second run has nothing to do"
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "with_modules", "remedy"),
+    [
+        pytest.param(0, True, "CAP_SYS_MODULE", id="in a container"),
+        pytest.param(1 << 16, False, "no modules of the running kernel", id="kernel updated, not rebooted"),
+        pytest.param(1 << 16, True, "modprobe ip_vs says why", id="no such module"),
+    ],
+)
+def test_without_ipvs_nothing_is_changed_and_the_error_names_the_remedy(
+    tmp_path: Path,
+    capabilities: int,
+    with_modules: bool,
+    remedy: str,  # noqa: FBT001 - a column of the table
+) -> None:
+    here = host(tmp_path, load=lambda _: 1, capabilities=capabilities)
+    if not with_modules:
+        (tmp_path / "lib/modules.builtin").unlink()
+        (tmp_path / "lib").rmdir()
+    with pytest.raises(KernelError, match=remedy):
+        here.prepare(["ip_vs"], [CONNTRACK])
+    assert here.read([CONNTRACK.key]) == {CONNTRACK.key: "1"}
+
+
+def test_without_modprobe_the_error_names_the_package(tmp_path: Path) -> None:
+    def load(_name: str) -> int:
+        raise FileNotFoundError(errno.ENOENT, "no such file")
+
+    with pytest.raises(KernelError, match="apt-get install kmod"):
+        host(tmp_path, load=load).prepare(["ip_vs"], [])
+
+
+def test_a_scheduler_that_cannot_be_had_is_a_problem_and_the_rest_goes_on(tmp_path: Path) -> None:
+    prepared = host(tmp_path, load=lambda name: int(name == "ip_vs_mh")).prepare(
+        ["ip_vs", "ip_vs_mh", "dummy"], [CONNTRACK]
+    )
+    assert prepared.modules_loaded == ("ip_vs", "dummy")
+    assert [problem.where for problem in prepared.problems] == ["kernel module ip_vs_mh"]
+    assert len(prepared.changes) == 1
+
+
+def test_a_setting_that_cannot_be_written_is_a_problem_that_says_what_to_do(tmp_path: Path) -> None:
+    here = host(tmp_path, load=lambda _: 0)
+    setting = tmp_path / "sys" / CONNTRACK.key
+    setting.unlink()
+    setting.symlink_to("/proc/self/cmdline")  # reads, and cannot be written even by root
+    (problem,) = here.prepare([], [Sysctl(CONNTRACK.key, "0", "for the test")]).problems
+    assert "net.ipv4.vs.conntrack = 0 into /etc/sysctl.d" in problem.remedy
+
+
+def test_changes_are_kept_over_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "host-changes.json"
+    assert history.load(path) == ()
+    history.save(path, (Change("a", "1", "0"),))
+    assert history.load(path) == (Change("a", "1", "0"),)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"version":9,"changes":[]}', '{"version":1,"changes":[{"key":1}]}'])
+def test_a_file_that_is_not_ours_to_read_is_set_aside(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "host-changes.json"
+    path.write_text(text)
+    assert history.load(path) == ()
+    assert not path.exists()
+    assert (tmp_path / "host-changes.json.bad").read_text() == text
