@@ -1,9 +1,64 @@
-.PHONY: venv test
-venv: .venv/.done
-.venv/.done: requirements-dev.lock pyproject.toml
-	python3 -m venv .venv
-	.venv/bin/pip install -q --require-hashes -r requirements-dev.lock
-	.venv/bin/pip install -q --no-deps --no-build-isolation -e .
-	touch $@
-test: venv
-	.venv/bin/python -m pytest tests/unit/decide tests/unit/director tests/unit/model
+# Every way to build, test and show the project. `make help` lists them.
+
+PYTHON ?= python3
+BIN := .venv/bin
+VENV := .venv/.installed
+# How many kernels share the lab tests (empty: one for each core, at most two).
+LAB_KERNELS ?=
+# What the lab runs; `make lab LAB_TESTS=tests/lab/test_lab_itself.py` runs a part of it.
+LAB_TESTS ?= tests/lab
+PACKAGES := user-mode-linux bird2 ipvsadm iproute2 tcpdump curl kmod procps iputils-ping python3-venv
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help venv setup birds lint unit golden contract lab test demo bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: $(VENV) ## make .venv, with the balanced command and every tool in it
+	@:
+
+$(VENV): requirements-dev.lock pyproject.toml
+	@tests/lab/setup.sh python3-venv
+	@echo "venv: installing what requirements-dev.lock names into .venv"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --require-hashes -r requirements-dev.lock
+	@$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+setup: ## install the Debian packages that the lab needs, where missing (as root or by sudo)
+	@tests/lab/setup.sh $(PACKAGES)
+
+birds: venv ## fetch every supported BIRD version into a cache outside the tree
+	@$(BIN)/python -m tests.lab.birds
+
+lint: venv ## ruff, mypy, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: venv ## unit tests: no network, no kernel, no other program
+	$(BIN)/python -m pytest tests/unit
+
+golden: venv birds ## rendered texts and bytes against files, and those files against every BIRD
+	$(BIN)/python -m pytest tests/golden
+
+contract: venv setup birds ## one suite for a fake and for the real thing
+	$(BIN)/python -m pytest tests/contract
+
+lab: venv setup birds ## tests with real packets in a kernel of their own (LAB_KERNEL=host: in this machine's)
+	$(BIN)/python -m tests.lab.shards --kernels "$(LAB_KERNELS)" $(LAB_TESTS)
+
+test: setup venv birds lint unit golden contract lab ## everything above
+
+demo: venv setup birds ## watch it work: two directors, one is broken, traffic goes on
+	@$(BIN)/python tests/lab/boot.py --timeout-s 180 -- $(BIN)/python tests/lab/demo.py
+
+bench: venv setup birds ## measure it, in the lab kernel
+	@$(BIN)/python tests/lab/boot.py --timeout-s 1800 -- $(BIN)/python tests/bench/bench.py
+
+clean: ## remove .venv, caches and test results (not the fetched BIRDs)
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

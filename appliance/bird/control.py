@@ -15,6 +15,8 @@ _PRINTABLE = re.compile(r"[ -~]+", re.ASCII)
 # BIRD manual, "Configuration": a symbol between apostrophes may hold these characters, a bare one fewer.
 _SYMBOL = re.compile(r"[A-Za-z0-9_:.-]{1,64}", re.ASCII)
 _READ_BYTES = 65536
+# BIRD reads its configuration again in the middle of a long answer (nest/rt-show.c): the question is to be asked anew.
+CUT_OFF = 8004
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,8 @@ class BirdControl:
         try:
             async with asyncio.timeout(self._timeout_s):
                 reply = await self._exchange(command)
+                while reply.code == CUT_OFF:
+                    reply = await self._exchange(command)
             answered = True
         except TimeoutError:
             raise self._unreachable(f"does not answer {command.text!r} within {self._timeout_s:g} s") from None

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import groupby
+from typing import assert_never
 
 from appliance.director.build import key_of
 from appliance.model.observed import ObservedService
@@ -44,6 +45,8 @@ def what(step: ServiceStep | AddressStep) -> str:
             text = f"take address {vip} off the link"
         case EnsureLink():
             text = "set up the link"
+        case _:
+            assert_never(step)
     return text
 
 

@@ -63,8 +63,8 @@ def uplink_sysctls(uplinks: Iterable[str]) -> tuple[Sysctl, ...]:
 
     The strict reverse-path filter (1) drops a client's packet that ECMP brought in by another link than the one back to
     the client. The kernel applies the larger of this value and ``all``, so 2 (loose) lifts a strict ``all`` too.
-    A filter that is off stays off: even the loose one drops clients that this node has no route to, and a director, which
-    answers no client, needs none.
+    A filter that is off stays off: even the loose one drops clients that this node has no route to, and a director,
+    which answers no client, needs none.
     """
     reason = "ECMP may bring a client in by another link than the way back"
     return tuple(Sysctl(f"net/ipv4/conf/{name}/rp_filter", "2", reason, also_good=("0",)) for name in uplinks)

@@ -233,7 +233,7 @@ def _service(service: VirtualService) -> bytes:
             (
                 _named(service.key),
                 attribute(Service.SCHED_NAME, service.scheduler.encode() + b"\0"),
-                attribute(Service.FLAGS, _FLAGS.pack(service.flags, _CHANGED_FLAGS)),
+                attribute(Service.FLAGS, _FLAGS.pack(service.flags & _CHANGED_FLAGS, _CHANGED_FLAGS)),
                 attribute(Service.TIMEOUT, _U32.pack(service.persistence_s)),
                 attribute(Service.NETMASK, _netmask(service)),
             )

@@ -13,7 +13,6 @@ from appliance.netlink.message import Request, attribute, attributes, malformed
 
 RTN_UNICAST = 1
 RTN_LOCAL = 2
-RTN_BROADCAST = 3
 
 UNREACHABLE: Final = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EINVAL})
 """What a look-up answers when there is no route, and for routes of type unreachable, prohibit and blackhole."""

@@ -38,7 +38,7 @@ def _parse(text: str, role: str) -> Address:
     if unusable:
         raise SourceError(f"{address} is {unusable}; {role} is a unicast address", hint="write the routed address")
     if isinstance(address, IPv6Address) and address.ipv4_mapped:
-        raise SourceError(f"{address} is an IPv4 address in IPv6 form", hint=f"write {address.ipv4_mapped}")
+        raise SourceError(f"{text} is an IPv4 address in IPv6 form", hint=f"write {address.ipv4_mapped}")
     return address
 
 

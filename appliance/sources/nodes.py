@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 import yaml
+from yaml.reader import ReaderError
 
 from appliance.errors import SourceError
 from appliance.model.desired import Problem
@@ -107,8 +108,9 @@ def documents(text: str, page: Page) -> list[Node]:
         mark = error.problem_mark or error.context_mark
         what = "; ".join(part for part in (error.context, error.problem) if part)
         page.refuse(mark.line + 1 if mark else 1, "", f"not YAML: {what}", "correct the syntax")
-    except yaml.YAMLError as error:
-        page.refuse(1, "", f"not YAML: {error}", "write UTF-8 text without control characters")
+    except ReaderError as error:
+        line = text.encode().count(b"\n", 0, error.position) + 1
+        page.refuse(line, "", f"not YAML: {error.reason}", "write UTF-8 text without control characters")
     except _TooMuch as error:
         page.refuse(error.line, "", error.message, error.hint)
     return [node for node in builder.documents if not is_null(node)]

@@ -72,7 +72,8 @@ class FakeMonitor:
 
     async def changes(self) -> AsyncIterator[None]:
         while True:
-            yield await self._events.get()
+            await self._events.get()
+            yield
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):

@@ -7,7 +7,7 @@ server's clients must; a field of a wrong type, or an address that is none, spoi
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -189,13 +189,13 @@ def steps(path: str) -> Iterator[str | int]:
         yield int(index) if index else key
 
 
-def _shown_at(tree: object, path: str) -> str:
-    """The value at the path, for a message."""
+def _shown_at(tree: Any, path: str) -> str:
+    """The value at the path, for a message; the last one on the way where the path cannot be followed."""
     for step in steps(path):
-        if isinstance(tree, dict) and step in tree:
+        try:
             tree = tree[step]
-        elif isinstance(tree, list) and isinstance(step, int) and step < len(tree):
-            tree = tree[step]
+        except (KeyError, IndexError, TypeError):
+            break
     if isinstance(tree, dict | list):
         return "a mapping" if isinstance(tree, dict) else "a list"
     return shown(str(tree))

@@ -84,4 +84,6 @@ class RealBird:
         assert self._process is not None
         assert self._process.poll() is None, self._log.read_text()
         with socket.socket(socket.AF_UNIX) as probe:
-            return probe.connect_ex(str(self.socket)) == 0
+            probe.settimeout(START_S)
+            # It listens before it has read its configuration, and greets afterwards.
+            return probe.connect_ex(str(self.socket)) == 0 and probe.recv(4) == b"0001"

@@ -23,7 +23,7 @@ LINK = "dummy-vip-if"
 CLONE_NEWNET = 0x40000000
 
 # What only a real kernel can show has no fake half.
-collect_ignore = [] if REAL else ["test_real_ipvs.py", "test_real_links.py"]
+collect_ignore = [] if REAL else ["test_real_host.py", "test_real_ipvs.py", "test_real_links.py"]
 
 
 @contextmanager

@@ -36,7 +36,7 @@ SERVICES = st.builds(
     VirtualService,
     KEYS,
     scheduler=st.sampled_from(["rr", "wlc", "mh", "lblcr"]),
-    flags=st.sets(st.sampled_from(ServiceFlag)).map(lambda flags: ServiceFlag(sum(flags))),
+    flags=st.sampled_from(ServiceFlag),
     persistence_s=U31,
     persistence_prefix=st.integers(0, 32),
 )
