@@ -75,9 +75,14 @@ def adopted(now_s: float) -> GateState:
     return GateState(Phase.UP, now_s, "found announced at start")
 
 
+def recent_repairs(state: GateState, policy: GatePolicy, now_s: float) -> tuple[float, ...]:
+    """When the repairs were that still count."""
+    return tuple(at for at in state.repairs_s if now_s - at <= policy.repair_window_s)
+
+
 def step(state: GateState, evidence: Evidence, policy: GatePolicy, now_s: float) -> GateState:
     """The state after one pass."""
-    repairs = tuple(at for at in state.repairs_s if now_s - at <= policy.repair_window_s)
+    repairs = recent_repairs(state, policy, now_s)
     if evidence.repaired:
         repairs = (*repairs, now_s)[-policy.max_repairs :]
     state = replace(state, repairs_s=repairs)

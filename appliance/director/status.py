@@ -2,13 +2,16 @@
 
 import msgspec
 
-from appliance.decide.gate import GateState
+from appliance.decide.gate import GateState, recent_repairs
 from appliance.director.context import Context
 from appliance.model.address import Address, address_order
 
 
 class VipStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One VIP. ``announced_to`` names the established peers that BIRD exports it to; ``for_s`` is how long so far."""
+    """One VIP. ``announced_to`` names the established peers that BIRD exports it to; ``for_s`` is how long so far.
+
+    ``recent_repairs`` are those that the gate still counts: a few more in this short time, and it withdraws the VIP.
+    """
 
     vip: str
     state: str
@@ -21,6 +24,7 @@ class VipStatus(msgspec.Struct, frozen=True, kw_only=True):
     backends: int
     announced_to: tuple[str, ...]
     flaps: int
+    recent_repairs: int
 
 
 class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +100,7 @@ def _vip(context: Context, vip: Address) -> VipStatus:
         if routing is not None
         else (),
         flaps=gate.flaps,
+        recent_repairs=len(recent_repairs(gate, context.settings.gate, context.clock())),
     )
 
 

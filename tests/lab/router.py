@@ -79,7 +79,7 @@ template bgp director {{
   connect retry time 1;
   error wait time 1, 2;
   bfd on;
-  debug {{ states }};
+  debug {{ states, routes }};
 }}
 """
     session = """\

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.bird.render import render_config
+from appliance.cli.client import ask
 from appliance.config.load import load
 from tests.lab.hosts import Process, wait_until
 from tests.lab.topology import DIRECTOR_AS, POOL4, POOL6, ROUTER_AS, Director, Lab, Server
@@ -76,6 +77,11 @@ class Serving:
         socket = director.folder / "run/control.sock"
         answer: dict[str, Any] = json.loads(director.balanced("status", "--json", "--socket", str(socket), check=False))
         return answer
+
+    def repairs(self, director: Director) -> int:
+        """How many repairs the gates of a director still count."""
+        answer: Any = ask(director.folder / "run/control.sock", "status")
+        return sum(vip["recent_repairs"] for vip in answer["vips"])
 
     def wait_for(self, vip: str, directors: Iterable[str], within_s: float = STARTED_WITHIN_S) -> None:
         """Wait until the router has routes to ``vip`` through exactly these directors."""

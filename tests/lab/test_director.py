@@ -36,10 +36,11 @@ def serving() -> Iterator[Serving]:
 
 @pytest.fixture(autouse=True)
 def calm(serving: Serving) -> Iterator[None]:
-    """Every test begins and ends with both VIPs announced by both directors."""
+    """Every test begins and ends with both VIPs announced by both directors, and earlier repairs no longer counted."""
     yield
     for vip in (VIP4, VIP6):
         serving.wait_for(vip, BOTH, within_s=15)
+    wait_until(lambda: not any(map(serving.repairs, serving.lab.directors)), 15, "repairs to be forgotten")
 
 
 @contextmanager
