@@ -6,7 +6,7 @@ VENV := .venv/.installed
 # How many kernels share the lab tests (empty: one for each core, at most two).
 LAB_KERNELS ?=
 # What the lab runs; `make lab LAB_TESTS=tests/lab/test_lab_itself.py` runs a part of it.
-LAB_TESTS ?= tests/lab
+LAB_TESTS ?= tests/lab tests/contract/kernel
 PACKAGES := user-mode-linux bird2 ipvsadm iproute2 tcpdump curl kmod procps iputils-ping python3-venv
 
 .DEFAULT_GOAL := help

@@ -120,10 +120,13 @@ def _read(path: Path, defaults: ServiceDefaults) -> _Reading:
         what = "holds no .yaml, .yml or .json file"
         return _Reading(mistakes=(Problem(str(path), what, f"put the services there; {_ON_PURPOSE}"),))
     manifests = [_read_file(path / name, defaults) for name in names]
+    mistakes = [mistake for manifest in manifests for mistake in manifest.mistakes]
+    if not mistakes and not any(manifest.asks for manifest in manifests):
+        mistakes.append(Problem(str(path), "no file in it names a VIP", f"put the services there; {_ON_PURPOSE}"))
     return _Reading(
         services=tuple(service for manifest in manifests for service in manifest.services),
         objects=tuple(placed for manifest in manifests for placed in manifest.objects),
-        mistakes=tuple(mistake for manifest in manifests for mistake in manifest.mistakes),
+        mistakes=tuple(mistakes),
     )
 
 

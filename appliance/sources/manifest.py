@@ -1,10 +1,10 @@
 """One file of YAML or JSON -> services and Kubernetes objects, with every mistake in it."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from appliance.model.desired import DesiredService, Problem, ServiceDefaults
-from appliance.sources.kubernetes.objects import KINDS, Malformed, Placed, decode, steps
+from appliance.sources.kubernetes.objects import KINDS, Malformed, Placed, Service, decode, steps, vips_of
 from appliance.sources.native import read_document
 from appliance.sources.nodes import Mapping, Node, Page, Scalar, Sequence, documents, is_null, kind_of
 
@@ -18,11 +18,19 @@ class Manifest:
     """What one file says. ``services`` come from the short form, ``objects`` are Kubernetes' and wait for the rest.
 
     With ``mistakes`` the file must not be used; what could be read of it is there only to find more mistakes.
+    ``short_form`` is whether any document is in it, be it one that asks for no service.
     """
 
     services: tuple[DesiredService, ...] = ()
     objects: tuple[Placed, ...] = ()
-    mistakes: tuple[Problem, ...] = field(default=())
+    mistakes: tuple[Problem, ...] = ()
+    short_form: bool = False
+
+    @property
+    def asks(self) -> bool:
+        """Whether the file says what is to be served, or on purpose that nothing is."""
+        services = (placed.value for placed in self.objects if isinstance(placed.value, Service))
+        return self.short_form or any(vips_of(service) for service in services)
 
 
 def parse_manifest(name: str, text: str, defaults: ServiceDefaults) -> Manifest:
@@ -34,6 +42,7 @@ def parse_manifest(name: str, text: str, defaults: ServiceDefaults) -> Manifest:
     services: list[DesiredService] = []
     objects: list[Placed] = []
     found = documents(text, page)
+    short_form = False
     if not found and not page.mistakes:
         page.refuse(1, "", "the file says nothing", "remove the file, or write services: [] to say so on purpose")
     for document in found:
@@ -44,8 +53,9 @@ def parse_manifest(name: str, text: str, defaults: ServiceDefaults) -> Manifest:
         elif "kind" in document.entries or "apiVersion" in document.entries:
             _kubernetes(document, page, objects)
         else:
+            short_form = True
             services.extend(read_document(document, page, defaults))
-    return Manifest(tuple(services), tuple(objects), tuple(page.mistakes))
+    return Manifest(tuple(services), tuple(objects), tuple(page.mistakes), short_form)
 
 
 def _kubernetes(document: Mapping, page: Page, objects: list[Placed]) -> None:

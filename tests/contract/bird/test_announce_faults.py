@@ -115,6 +115,18 @@ def test_a_session_that_ends_between_two_questions_is_asked_about_again(fake: Su
     assert said[-1] == "configure confirm"
 
 
+def test_a_question_that_a_reconfiguration_cut_off_is_asked_again(fake: Subject) -> None:
+    publish(fake, A)
+    bird = bird_of(fake)
+
+    def cut_off(bird: FakeBird) -> bytes:
+        bird.answers = {}
+        return b"8004 Stopped due to reconfiguration\n"
+
+    bird.answers = {"show route protocol": cut_off}
+    assert observe(fake).held == {A}
+
+
 @pytest.mark.parametrize(
     ("command", "answer", "code"),
     [

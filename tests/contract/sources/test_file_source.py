@@ -124,6 +124,24 @@ def test_i3_a_missing_an_empty_and_a_false_directory_are_silence_and_services_em
     assert read_directory(empty, DEFAULTS) == Snapshot(str(empty))
 
 
+@pytest.mark.parametrize(
+    "document",
+    [
+        pytest.param("{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}", id="another kind"),
+        pytest.param("{apiVersion: v1, kind: List, items: []}", id="an empty list"),
+        pytest.param("{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {type: ClusterIP}}", id="no balancer"),
+        pytest.param("{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {type: LoadBalancer}}", id="no VIP"),
+        pytest.param("{apiVersion: v1, kind: Endpoints, metadata: {name: a}, subsets: []}", id="no Service"),
+    ],
+)
+def test_i3_a_directory_that_names_no_vip_is_silence(tmp_path: Path, document: str) -> None:
+    (tmp_path / "a.yaml").write_text(document)
+    with pytest.raises(SourceError, match=r"no file in it names a VIP.*services: \[\]"):
+        read_directory(tmp_path, DEFAULTS)
+    (tmp_path / "b.yaml").write_text("services: []\n")
+    assert not read_directory(tmp_path, DEFAULTS).services
+
+
 def test_a_file_without_end_is_refused(tmp_path: Path) -> None:
     with (tmp_path / "a.yaml").open("wb") as file:
         file.truncate(MAX_FILE_BYTES + 1)
