@@ -26,7 +26,8 @@ async def mend(context: Context, keys: frozenset[ServiceKey]) -> frozenset[Addre
     difference = _compare(context, keys)
     repairs = [each for each in difference.build if key_of(each) not in memory.changed and not _of_drain(each, context)]
     repaired = {key_of(each).vip for each in repairs if key_of(each) in memory.expected}
-    _tell_repairs(context, repairs)
+    # Of a withdrawn VIP its reason is told, not every further attempt.
+    _tell_repairs(context, [each for each in repairs if key_of(each).vip in memory.announce])
     if difference.build:
         built = await asyncio.to_thread(
             build, context.ports.ipvs, difference.build, context.clock, context.settings.repair_budget_s

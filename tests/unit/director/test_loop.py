@@ -83,8 +83,11 @@ def test_a_table_that_is_flushed_again_and_again_withdraws_and_comes_back(node: 
 
             fighter = asyncio.create_task(fight())
             assert await until(lambda: not node.router.held) < 1.5
+            await asyncio.sleep(60)
             fighter.cancel()
             await until(lambda: node.router.held)
+
+        assert node.log.getvalue().count("repairing") <= node.settings.gate.max_repairs
 
     play(story())
 
