@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from appliance.config.fields import Mistake, refuse, refuse_all
 
 if TYPE_CHECKING:
-    from appliance.config.schema import Bgp, Bird, Damping, Director, Ipvs, Peer, Pool, Sources
+    from appliance.config.schema import Bgp, Bird, Damping, Director, Family, Ipvs, Peer, Pool, Sources
     from appliance.model.address import Address
 
 
@@ -61,6 +61,19 @@ def peer_name(values: dict[str, Any]) -> str:
     return "peer_" + str(address).replace(".", "_").replace(":", "_")
 
 
+def own_family(values: dict[str, Any]) -> tuple[Family]:
+    """The family of the peer's address: what its session carries where nothing is said."""
+    address: Address = values["address"]
+    return ("ipv4",) if address.version == 4 else ("ipv6",)  # noqa: PLR2004 - the IP version
+
+
+def distinct_families(families: tuple[Family, ...]) -> tuple[Family, ...]:
+    """Refuse a family that is named twice."""
+    if len(set(families)) < len(families):
+        refuse("names a family twice", "name each once: [ipv4], [ipv6] or [ipv4, ipv6]")
+    return families
+
+
 def peer_consistent(peer: Peer) -> list[Mistake]:
     """One password at most, and both ends of one family."""
     mistakes = []
@@ -81,13 +94,45 @@ def some_peer(bgp: Bgp) -> list[Mistake]:
     return []
 
 
+def families_have_pools(bgp: Bgp, pools: tuple[Pool, ...]) -> list[Mistake]:
+    """Every session has VIPs that it could carry, and the VIPs of every pool have a session that carries them."""
+    versions = {network.version for pool in pools for network in pool.cidrs}
+    if not versions or not bgp.peers:
+        return []
+    mistakes = [
+        Mistake(
+            ("peers", index, "families"),
+            f"the session to {peer.address} carries only {peer.families[0]}, of which there is no pool",
+            f"write families: [ipv{next(iter(versions))}], or add a pool",
+        )
+        for index, peer in enumerate(bgp.peers)
+        if not peer.versions & versions
+    ]
+    carried = frozenset[int]().union(*(peer.versions for peer in bgp.peers))
+    mistakes += [
+        Mistake(
+            ("peers",),
+            f"no session carries ipv{version}, of which there are pools",
+            f"add an IPv{version} peer, or write families: [ipv4, ipv6] at one that speaks both",
+        )
+        for version in sorted(versions - carried)
+    ]
+    return mistakes
+
+
 def distinct_peers(peers: tuple[Peer, ...]) -> tuple[Peer, ...]:
     """Refuse two peers with one address or one name."""
     mistakes = []
     for (first, one), (second, other) in combinations(enumerate(peers), 2):
         if one.address == other.address:
             what = f"{other.address} is already the address of peers[{first}]"
-            mistakes.append(Mistake((second, "address"), what, "remove one of the two; one session carries all VIPs"))
+            mistakes.append(
+                Mistake(
+                    (second, "address"),
+                    what,
+                    "remove one of the two; families: [ipv4, ipv6] lets one session carry all VIPs",
+                )
+            )
         elif one.name == other.name:
             what = f"{other.name} is already the name of peers[{first}]"
             mistakes.append(Mistake((second, "name"), what, "write another name, or leave it out"))

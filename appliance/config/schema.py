@@ -39,6 +39,7 @@ from appliance.model.service import IPIP, ServiceFlag
 Scheduler = Literal[
     "mh", "sh", "dh", "rr", "wrr", "lc", "wlc", "sed", "nq", "lblc", "lblcr", "fo", "ovf", "twos"
 ]  # fmt: skip
+Family = Literal["ipv4", "ipv6"]
 SchedulerFlag = Literal["mh-fallback", "mh-port", "sh-fallback", "sh-port"]
 
 _FLAGS = {
@@ -210,6 +211,12 @@ class Peer(Section):
     """AS number of the router, 1 to 4294967295, in the configuration under the key `as`. Equal to local_as
     for an internal session."""
 
+    families: Annotated[tuple[Family, ...], AfterValidator(rules.distinct_families)] = Field(
+        default_factory=rules.own_family, min_length=1, examples=[["ipv4", "ipv6"]]
+    )
+    """Whose VIPs the session carries: ipv4, ipv6 or both. Default: the family of address. The router must speak a
+    family that is not the session's own (RFC 4760; for IPv4 over an IPv6 session RFC 8950 too)."""
+
     password: Secret | None = Field(default=None, examples=["EXAMPLE"])
     """Shared secret of the session (TCP MD5, RFC 2385), 1 to 80 printable ASCII characters without spaces, quotes and
     backslashes. Default: none. It is never printed. Prefer password_file."""
@@ -237,6 +244,11 @@ class Peer(Section):
     def _consistent(self) -> Self:
         refuse_all(rules.peer_consistent(self))
         return self
+
+    @property
+    def versions(self) -> frozenset[int]:
+        """IP versions of the VIPs that the session carries."""
+        return frozenset(int(family.removeprefix("ipv")) for family in self.families)
 
 
 class Bgp(Section):
@@ -354,9 +366,10 @@ class Config(Section):
 
     @field_validator("bgp", mode="after")
     @classmethod
-    def _peers_outside_pools(cls, bgp: Bgp, info: ValidationInfo) -> Bgp:
+    def _peers_fit_pools(cls, bgp: Bgp, info: ValidationInfo) -> Bgp:
         values: dict[str, Any] = info.data
-        refuse_all(rules.peers_outside_pools(bgp, values.get("pools", ())))
+        pools = values.get("pools", ())
+        refuse_all([*rules.peers_outside_pools(bgp, pools), *rules.families_have_pools(bgp, pools)])
         return bgp
 
     @property

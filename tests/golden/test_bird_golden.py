@@ -40,6 +40,13 @@ DUAL_STACK = config(
     [{"name": "tor1", "address": "10.0.0.1", "as": 64500}, {"name": "tor2", "address": "2001:db8::1", "as": 64501}],
     uplinks=["eth0", "eth1.100"],
 )
+BOTH_FAMILIES = config(
+    ["10.50.0.0/24", "2001:db8:50::/64"],
+    [
+        {"name": "tor1", "address": "10.0.0.1", "as": 64500, "families": ["ipv4", "ipv6"]},
+        {"name": "tor2", "address": "2001:db8::1", "as": 64501, "families": ["ipv6", "ipv4"]},
+    ],
+)
 EVERYTHING = config(
     ["10.50.0.0/24"],
     [
@@ -64,6 +71,7 @@ BFD_OFF = config(
 CONFIGS: dict[str, Callable[[], str]] = {
     "minimal.conf": lambda: render_config(MINIMAL),
     "dual_stack.conf": lambda: render_config(DUAL_STACK),
+    "both_families.conf": lambda: render_config(BOTH_FAMILIES),
     "everything.conf": lambda: render_config(EVERYTHING),
     "bfd_off.conf": lambda: render_config(BFD_OFF),
     "snippet.conf": lambda: render_snippet(DUAL_STACK),
