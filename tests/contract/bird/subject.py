@@ -63,6 +63,7 @@ def node_config(folder: Path, *, manage: str = "full", **bird: Any) -> Config:
                         "name": "tor1",
                         "address": PEER,
                         "as": 64500,
+                        "families": ["ipv4", "ipv6"],
                         "source_address": NODE,
                         "multihop": 1,
                         "bfd": False,
