@@ -17,6 +17,7 @@ from appliance.errors import ApplianceError, ConfigError
 COMMANDS: Mapping[str, str] = {
     "check": "appliance.cli.check",
     "director": "appliance.cli.director",
+    "render": "appliance.cli.render",
     "status": "appliance.cli.status",
 }
 
