@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 
 from appliance.bird import files, reconfigure
 from appliance.bird.control import BirdControl
+from appliance.bird.install import install_config
 from appliance.bird.observe import Reading, our_sessions, read
 from appliance.bird.pace import Pace
 from appliance.bird.render import render_include
@@ -36,6 +37,7 @@ class Announcer:
         Raises:
             ConfigError: a peer's name cannot be one of BIRD's.
         """
+        self._config = config
         self._bird = config.bird
         self._owns_sessions = config.bgp.manage == "full"
         self._sessions = our_sessions(config)
@@ -44,10 +46,24 @@ class Announcer:
         self._pace = Pace(config.bird.min_reconfigure_interval_s)
         self._path = config.bird.include_dir / INCLUDE_FILE
         self._adopted = False
+        self._unread = False
 
     def ready_in_s(self, now_s: float) -> float:
         """Seconds until ``publish`` may make BIRD read its configuration again; 0 where it may at once."""
         return self._pace.ready_in_s(now_s)
+
+    async def install(self) -> None:
+        """Make BIRD run our ``bird.conf``, where that is ours to write; at once where it does already.
+
+        Raises:
+            BirdError: as install_config says; the next call tries again.
+        """
+        if not self._owns_sessions:
+            return
+        # After a failure the file may be right and still unknown to BIRD.
+        unread, self._unread = self._unread, True
+        await install_config(self._config, self._control, even_if_equal=unread)
+        self._unread = False
 
     async def observe(self) -> Routing:
         """One reading of BIRD; changes no route.

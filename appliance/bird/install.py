@@ -12,12 +12,13 @@ from appliance.errors import BirdError, BirdRejected, BirdUnreachable
 CONFIG_MODE = 0o640
 
 
-async def install_config(config: Config, control: BirdControl) -> bool:
+async def install_config(config: Config, control: BirdControl, *, even_if_equal: bool = False) -> bool:
     """Make BIRD run the ``bird.conf`` of ``config`` (``bgp.manage: full``); whether there was anything to do.
 
-    Equal bytes are left alone, so a restarted director disturbs no session. A file that BIRD could not be asked to read
-    takes effect when it starts, or with the next change of VIPs. The include directory is made first: BIRD refuses a
-    configuration that includes a missing one.
+    Equal bytes are left alone, so a restarted director disturbs no session; ``even_if_equal`` is for a file that an
+    earlier call wrote and could not tell BIRD about. A file that BIRD could not be asked to read takes effect when it
+    starts, or with the next change of VIPs. The include directory is made first: BIRD refuses a configuration that
+    includes a missing one.
 
     Raises:
         BirdRejected: BIRD refuses the file or the command; the file is as it was.
@@ -29,7 +30,7 @@ async def install_config(config: Config, control: BirdControl) -> bool:
     text = render_config(config).encode("ascii")
     files.make_directory(config.bird.include_dir)
     before = files.read(path)
-    if before == text:
+    if before == text and not even_if_equal:
         return False
     files.replace(path, text, CONFIG_MODE)
     try:

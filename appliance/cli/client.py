@@ -4,9 +4,17 @@ import json
 import socket
 from pathlib import Path
 
+import msgspec
+
 from appliance.errors import ControlError
 
 TIMEOUT_S = 5.0
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    ok: bool
+    result: object = None
+    error: str = ""
 
 
 def ask(path: Path, verb: str) -> object:
@@ -30,7 +38,10 @@ def ask(path: Path, verb: str) -> object:
         raise ControlError(f"the director on {path} did not answer within {TIMEOUT_S:g} s") from None
     except OSError as error:
         raise ControlError(f"cannot ask the director on {path}: {error.strerror}") from None
-    answer = json.loads(line) if line else {"ok": False, "error": "it hung up"}
-    if not answer["ok"]:
-        raise ControlError(f"the director refused: {answer['error']}")
-    return answer["result"]
+    try:
+        answer = msgspec.json.decode(line, type=_Answer) if line else _Answer(ok=False, error="it hung up")
+    except msgspec.DecodeError as error:
+        raise ControlError(f"what listens on {path} is no director: {error}") from None
+    if not answer.ok:
+        raise ControlError(f"the director refused: {answer.error}")
+    return answer.result

@@ -1,8 +1,13 @@
-"""Answers of the director as text for people."""
+"""Answers of the director as text for people.
 
-from rich import box
-from rich.console import Group, RenderableType
-from rich.table import Table
+Laid out here and not by a library's table: at 80 columns an address or a state must not be broken, whatever stands
+beside it. Only the reason wraps; where too little room is left for it, it goes below its row.
+"""
+
+import textwrap
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
 from rich.text import Text
 
 from appliance.director.status import Status, VipStatus
@@ -11,18 +16,42 @@ _MINUTE_S = 60
 _HOUR_S = 60 * _MINUTE_S
 _DAY_S = 24 * _HOUR_S
 _STYLES = {"announced": "green", "withdrawn": "red", "removing": "yellow"}
+_HEADS = ("VIP", "SERVICES", "READY", "KERNEL", "STATE", "TO", "SINCE")
+_STATE = _HEADS.index("STATE")
+_GAP = "  "
+# Lists get this share of the width and go on in the next line.
+_LIST_SHARE = 8
+_LEAST_WHY = 16
+# Every session of ours has it in BIRD.
+_PEER_PREFIX = "balanced_"
 
 
-def show_status(status: Status) -> RenderableType:
-    """The status as a headline, a table of VIPs and what stands in the way."""
-    parts: list[RenderableType] = [_headline(status)]
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One VIP: its cells, each of one line or more, and the reason."""
+
+    cells: tuple[tuple[str, ...], ...]
+    style: str
+    why: str
+
+
+def show_status(status: Status, width: int) -> Text:
+    """The status as a headline, a table of VIPs and what stands in the way, in lines of ``width`` columns.
+
+    A line is longer only where a single word is.
+    """
+    lines = [_headline(status)]
     if status.vips:
-        parts.append(_vips(status.vips))
+        lines.extend(_table([_row(vip, width // _LIST_SHARE) for vip in status.vips], width))
     else:
-        parts.append(Text(f"no VIPs{f': waiting for the {status.waiting_for}' if status.waiting_for else ''}"))
-    parts.extend(Text(f"! {name}: {text}", style="yellow") for name, text in status.conditions.items())
-    parts.extend(Text(f"! refused: {problem}", style="yellow") for problem in status.problems)
-    return Group(*parts)
+        lines.append(Text(f"no VIPs{f': waiting for the {status.waiting_for}' if status.waiting_for else ''}"))
+    notes = [f"! {name}: {text}" for name, text in status.conditions.items()]
+    notes += [f"! refused: {problem}" for problem in status.problems]
+    notes += [f"- {note}" for note in status.notes]
+    if status.vips and notes:
+        lines.append(Text())
+    lines.extend(Text(line, style="yellow") for note in notes for line in _wrapped(note, width, indent="  "))
+    return Text("\n").join(lines)
 
 
 def _headline(status: Status) -> Text:
@@ -33,22 +62,58 @@ def _headline(status: Status) -> Text:
     return text
 
 
-def _vips(vips: tuple[VipStatus, ...]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("VIP", "SERVICES", "BACKENDS", "KERNEL", "ANNOUNCED TO", "STATE", "SINCE", "WHY"):
-        table.add_column(name, overflow="fold")
-    for vip in vips:
-        table.add_row(
-            vip.vip,
-            " ".join(vip.services) or "-",
-            f"{vip.backends_ready}/{vip.backends}",
-            "ok" if vip.kernel == "proven" else vip.kernel,
-            " ".join(vip.announced_to) or "-",
-            Text(vip.state, style=_STYLES.get(vip.state, "")),
-            ago(vip.for_s),
-            vip.reason,
-        )
-    return table
+def _row(vip: VipStatus, list_width: int) -> _Row:
+    peers = (name.removeprefix(_PEER_PREFIX) for name in vip.announced_to)
+    cells = (
+        (vip.vip,),
+        _listed(vip.services, list_width),
+        (f"{vip.backends_ready}/{vip.backends}",),
+        ("ok" if vip.kernel == "proven" else "-" if vip.kernel == "-" else "fault",),
+        (vip.state,),
+        _listed(peers, list_width),
+        (ago(vip.for_s),),
+    )
+    return _Row(cells, _STYLES.get(vip.state, ""), vip.reason)
+
+
+def _listed(words: Iterable[str], width: int) -> tuple[str, ...]:
+    return tuple(_wrapped(" ".join(words) or "-", width))
+
+
+def _table(rows: list[_Row], width: int) -> Iterator[Text]:
+    """Head and rows; the reason beside the row, or below it where that would leave too little room."""
+    heads = [(head,) for head in _HEADS]
+    columns = zip(heads, *(row.cells for row in rows), strict=True)
+    widths = [max(len(line) for cell in column for line in cell) for column in columns]
+    taken = sum(widths) + len(_GAP) * len(widths)
+    beside = width - taken >= _LEAST_WHY
+    yield Text()
+    head = _GAP.join(name.ljust(size) for name, size in zip(_HEADS, widths, strict=True))
+    yield Text(f"{head}{_GAP}WHY" if beside else head.rstrip(), style="bold")
+    for row in rows:
+        why = _wrapped(row.why, width - taken) if beside else []
+        for number in range(max(len(why), *map(len, row.cells))):
+            yield _line(row, widths, number, why[number] if number < len(why) else "")
+        if not beside:
+            yield from (Text(f"{_GAP}{line}") for line in _wrapped(row.why, width - len(_GAP)))
+
+
+def _line(row: _Row, widths: list[int], number: int, why: str) -> Text:
+    """The ``number``-th line of a row."""
+    text = Text()
+    for place, (cell, size) in enumerate(zip(row.cells, widths, strict=True)):
+        word = cell[number] if number < len(cell) else ""
+        text.append(word.ljust(size), style=row.style if place == _STATE else "")
+        text.append(_GAP)
+    text.append(why)
+    text.rstrip()
+    return text
+
+
+def _wrapped(text: str, width: int, *, indent: str = "") -> list[str]:
+    """The text in lines of ``width``, cut only between words; what could steer a terminal is replaced."""
+    plain = "".join(char if char.isprintable() else "?" for char in text)
+    return textwrap.wrap(plain, max(width, 1), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def ago(seconds: float) -> str:

@@ -35,6 +35,7 @@ def command(path: Path, *, as_json: bool) -> None:
 
         from appliance.cli.show import show_status  # noqa: PLC0415 - see above
 
-        Console().print(show_status(msgspec.convert(answer, Status)), highlight=False)
+        console = Console()
+        console.print(show_status(msgspec.convert(answer, Status), console.width), highlight=False, soft_wrap=True)
     if msgspec.convert(answer, Status).degraded:
         raise SystemExit(ExitCode.DEGRADED)

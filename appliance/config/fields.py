@@ -22,6 +22,13 @@ BASE_DIRECTORY = "base_directory"
 _COMMUNITY = re.compile(r"(0|[1-9][0-9]{0,9}):(0|[1-9][0-9]{0,9})(?::(0|[1-9][0-9]{0,9}))?", re.ASCII)
 _SAFE_PATH = re.compile(r"/[A-Za-z0-9._+@=:,/-]*", re.ASCII)
 _SAFE_SECRET = re.compile(r"[!#-&(-\[\]-~]+", re.ASCII)
+# Kubernetes, "Labels and Selectors": what stands in a selector is letters, digits and these.
+_SELECTOR = re.compile(r"[A-Za-z0-9._/=!,()\- ]*", re.ASCII)
+_NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+_LABEL_NAME = re.compile(
+    r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", re.ASCII
+)
+_MAX_SELECTOR = 1024
 _MAX_SECRET = 80
 _MAX_PATH = 255
 _MAX_SOCKET_PATH = 100
@@ -168,6 +175,39 @@ def _from_base(value: object, info: ValidationInfo) -> Path:
     return Path(base) / text
 
 
+def _label_selector(value: object) -> str:
+    text = _text(value, "app=web")
+    if len(text) > _MAX_SELECTOR or not _SELECTOR.fullmatch(text):
+        refuse("is not a label selector", "write one as for kubectl -l: app=web,tier!=test or tier in (a,b)")
+    return text
+
+
+def _context(value: object) -> str:
+    text = _text(value, "production")
+    if not text or not text.isprintable() or len(text) > _MAX_PATH:
+        refuse(
+            "is not a context", "write a context of the kubeconfig, as kubectl config get-contexts tells"
+        )
+    return text
+
+
+def _namespace(value: object) -> str:
+    text = _text(value, "default")
+    if not _NAMESPACE.fullmatch(text):
+        refuse("is not a namespace", "write small letters, digits and -, at most 63")
+    return text
+
+
+def _load_balancer_class(value: object) -> str:
+    text = _text(value, "example.com/ours")
+    if text and not _LABEL_NAME.fullmatch(text):
+        refuse(
+            "is not a load balancer class",
+            'write a name such as ours or example.com/ours, or "" for Services without a class',
+        )
+    return text
+
+
 def _as_number(value: object) -> int:
     if isinstance(value, float):
         refuse(
@@ -192,6 +232,11 @@ Community = Annotated[str, PlainValidator(_community)]
 Secret = Annotated[SecretStr, BeforeValidator(secret)]
 AsNumber = Annotated[int, PlainValidator(_as_number)]
 HoldTime = Annotated[int, Strict(), Field(ge=0, le=65535), AfterValidator(_hold_time)]
+
+LabelSelector = Annotated[str, PlainValidator(_label_selector)]
+ContextName = Annotated[str, PlainValidator(_context)]
+Namespace = Annotated[str, PlainValidator(_namespace)]
+LoadBalancerClass = Annotated[str, PlainValidator(_load_balancer_class)]
 
 AbsolutePath = Annotated[Path, PlainValidator(_absolute)]
 SocketPath = Annotated[Path, PlainValidator(_absolute), AfterValidator(_short)]

@@ -27,8 +27,9 @@ def only_tunnel(value: object) -> object:
 
 def some_source(sources: Sources) -> list[Mistake]:
     """At least one source is there."""
-    if sources.file is None:
-        return [Mistake((), "no source is given", "write file: with the path of a directory of services below it")]
+    if sources.file is None and sources.kubernetes is None:
+        remedy = "write file: with the path of a directory of services, or kubernetes: with a kubeconfig, below it"
+        return [Mistake((), "no source is given", remedy)]
     return []
 
 
@@ -48,11 +49,16 @@ def flags_fit(ipvs: Ipvs) -> list[Mistake]:
 
 
 def damping_ordered(damping: Damping) -> list[Mistake]:
-    """The first wait is not longer than the longest."""
+    """The first wait is not longer than the longest, and that is not longer than the memory."""
+    mistakes = []
     if damping.initial_s > damping.max_s:
         what = f"{damping.initial_s:g} is above max_s, {damping.max_s:g}"
-        return [Mistake(("initial_s",), what, f"write at most {damping.max_s:g}, or raise max_s")]
-    return []
+        mistakes.append(Mistake(("initial_s",), what, f"write at most {damping.max_s:g}, or raise max_s"))
+    if damping.forget_s <= damping.max_s:
+        what = f"{damping.forget_s:g} is not above max_s, {damping.max_s:g}"
+        remedy = "raise it, or lower max_s; a VIP held down for the longest wait would begin anew each time"
+        mistakes.append(Mistake(("forget_s",), what, remedy))
+    return mistakes
 
 
 def peer_name(values: dict[str, Any]) -> str:

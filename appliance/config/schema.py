@@ -15,12 +15,16 @@ from appliance.config.fields import (
     AbsolutePath,
     AsNumber,
     Community,
+    ContextName,
     Flag,
     GroupName,
     HoldTime,
     HostAddress,
     Int,
     InterfaceName,
+    LabelSelector,
+    LoadBalancerClass,
+    Namespace,
     NodeName,
     PoolName,
     PoolNetwork,
@@ -94,11 +98,45 @@ class FileSourceConfig(Section):
     """The directory; a relative path starts at the directory of this configuration file."""
 
 
+class KubernetesSourceConfig(Section):
+    """Services of type LoadBalancer of a cluster, and their endpoints. See docs/kubernetes.md for the rights needed."""
+
+    kubeconfig: RelativePath | None = Field(default=None, examples=["/etc/balanced/kubeconfig"])
+    """Kubeconfig file; a relative path starts at the directory of this configuration file. It is read again, with all
+    files that it names, for each connection. Default: none, the service account of the pod that this runs in."""
+
+    context: ContextName | None = Field(default=None, examples=["production"])
+    """Context of the kubeconfig. Default: its current-context."""
+
+    namespaces: tuple[Namespace, ...] = Field(default=(), max_length=100, examples=[["web", "mail"]])
+    """Namespaces to follow, each with two watches of its own. Default: none named, all of them with two in all."""
+
+    label_selector: LabelSelector = Field(default="", examples=["tier=public"])
+    """Label selector of the Services that are ours, as for kubectl -l. Default: all. Their endpoints follow them."""
+
+    load_balancer_classes: tuple[LoadBalancerClass, ...] = Field(
+        default=("",), min_length=1, max_length=16, examples=[["", "example.com/balanced"]]
+    )
+    """Values of spec.loadBalancerClass of the Services that are ours; "" stands for those without a class. Default:
+    only those without, because a Service with a class belongs to that implementation alone."""
+
+    watch_timeout_s: Seconds = Field(default=120.0, ge=5, le=3600)
+    """Longest life of a watch in seconds; then it is taken up anew, and one that lasts 15 s longer counts as broken.
+    Default 120: a connection that died in silence is found within that time. It cannot be disabled."""
+
+    max_retry_s: Seconds = Field(default=30.0, ge=1, le=600)
+    """Longest pause in seconds between two attempts to reach an API server that does not answer; it begins with 1 and
+    doubles. Default 30."""
+
+
 class Sources(Section):
     """Where services come from. At least one source is needed."""
 
     file: FileSourceConfig | None = Field(default=None, examples=[{"path": "services"}])
     """A directory of files. Default: none. Leave it out to disable this source."""
+
+    kubernetes: KubernetesSourceConfig | None = Field(default=None, examples=[{"kubeconfig": "kubeconfig"}])
+    """A cluster. Default: none. Leave it out to disable this source."""
 
     @validator(mode="after")
     def _at_least_one(self) -> Self:
@@ -168,7 +206,8 @@ class Damping(Section):
     """Longest wait in seconds. Default 60."""
 
     forget_s: Seconds = Field(default=120.0, ge=1, le=86400)
-    """Seconds without a withdrawal after which all is forgotten. Default 120, twice the longest wait."""
+    """Seconds without a withdrawal after which all is forgotten; more than max_s. Default 120, twice the longest
+    wait."""
 
     @validator(mode="after")
     def _ordered(self) -> Self:
@@ -320,11 +359,12 @@ class Director(Section):
 
     resync_s: Seconds = Field(default=5.0, ge=0.5, le=300)
     """Seconds between two full comparisons of the kernel and BIRD with what they should hold. Default 5; it bounds how
-    long a hand-made change can stand. It cannot be disabled."""
+    long a hand-made change can stand, unless one comparison takes so much processor time (more than 1.5 % of this) that
+    they move apart, at most six times. It cannot be disabled."""
 
-    canary_s: Seconds = Field(default=1.0, ge=0.1, le=60)
-    """Seconds between two cheap looks at the kernel (number of services, the dummy link), which find a flushed table.
-    Default 1. It cannot be disabled, and must not be above resync_s."""
+    canary_s: Seconds = Field(default=0.5, ge=0.1, le=60)
+    """Seconds between two cheap looks at a few services, others each time, which find a flushed table. Default 0.5. It
+    cannot be disabled, and must not be above resync_s."""
 
     control_group: GroupName | None = Field(default=None, examples=["balanced"])
     """Group that may use the control socket. Default: none, root only."""

@@ -148,7 +148,7 @@ def as_yaml(value: object) -> str:
         return f"[{', '.join(map(as_yaml, value))}]"
     if isinstance(value, dict):
         return f"{{{', '.join(f'{key}: {as_yaml(item)}' for key, item in value.items())}}}"
-    return f'"{value}"' if isinstance(value, str) and ":" in value else str(value)
+    return f'"{value}"' if isinstance(value, str) and (not value or ":" in value) else str(value)
 
 
 def _nearest(where: Where) -> str:

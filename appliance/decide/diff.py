@@ -30,15 +30,23 @@ DrainKey = tuple[ServiceKey, Address, int]
 
 @dataclass(frozen=True, slots=True)
 class DrainPolicy:
-    """The clock of vanished destinations: since when each drains, the time now, how long a drain lasts."""
+    """The clock of vanished destinations: since when each drains, the time now, how long a drain lasts.
+
+    ``times_s`` holds the services whose drains last another time than ``time_s``.
+    """
 
     since_s: Mapping[DrainKey, float] = field(default_factory=dict)
     now_s: float = 0.0
     time_s: float = 0.0
+    times_s: Mapping[ServiceKey, float] = field(default_factory=dict)
+
+    def lasts_s(self, service: ServiceKey) -> float:
+        """How long a destination of this service drains."""
+        return self.times_s.get(service, self.time_s)
 
     def over(self, key: DrainKey) -> bool:
         """Whether this destination has drained long enough to be removed."""
-        return self.now_s - self.since_s.get(key, self.now_s) >= self.time_s
+        return self.now_s - self.since_s.get(key, self.now_s) >= self.lasts_s(key[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +150,10 @@ def _drain(
 
 def _retire(have: ObservedService, drain: DrainPolicy, draining: set[DrainKey]) -> Iterator[ServiceStep]:
     """A service that nobody wants, on a VIP that others still want: its destinations drain, then it goes."""
-    steps = [step for each in have.destinations for step in _drain(have.service.key, each, drain, draining)]
-    if any(drain_key[0] == have.service.key for drain_key in draining):
+    still: set[DrainKey] = set()
+    steps = [step for each in have.destinations for step in _drain(have.service.key, each, drain, still)]
+    draining |= still
+    if still:
         yield from steps
     else:
         yield RemoveService(have.service.key)

@@ -1,7 +1,6 @@
 """Desired state -> the reading of the kernel that would be right."""
 
 from collections.abc import Iterable
-from ipaddress import ip_network
 
 from appliance.model.address import Address, Network, address_order
 from appliance.model.desired import Desired, DesiredService
@@ -33,15 +32,6 @@ def expect_service(service: DesiredService, unroutable: frozenset[Network] = fro
         for backend in service.backends
     )
     return ObservedService(virtual, destinations)
-
-
-def backend_subnets(services: Iterable[DesiredService], prefix_v4: int, prefix_v6: int) -> frozenset[Network]:
-    """The subnets (of the given prefix lengths) in which the backends stand: one route look-up for each of them."""
-    addresses = {backend.address for service in services for backend in service.backends}
-    return frozenset(
-        ip_network((address, prefix_v4 if address.version == 4 else prefix_v6), strict=False)  # noqa: PLR2004 - IP version
-        for address in addresses
-    )
 
 
 def load_order(destinations: Iterable[Destination]) -> list[Destination]:

@@ -7,6 +7,9 @@ r"""The gate: when a VIP may be announced. A state machine per VIP, without cloc
      ^  \__ proof bad or repaired: proofs back to 0                                           |
      |                                                                                       |
      +----  proof bad, repaired too often, or no longer wanted: at once  --------------------+
+
+Every way down counts as a flap, also that of a VIP whose services were deleted: its state is to be kept until it is
+forgotten, or a service that is deleted and made anew all the time would never be damped.
 """
 
 import enum
@@ -69,6 +72,11 @@ class GateState:
         """Whether the VIP is to be announced."""
         return self.phase is Phase.UP
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether another good proof would change nothing: the VIP is announced, and no repair may still count."""
+        return self.phase is Phase.UP and not self.repairs_s
+
 
 def adopted(now_s: float) -> GateState:
     """The state of a VIP that BIRD announced already when the director started: judged, not flapped (I7)."""
@@ -87,7 +95,7 @@ def step(state: GateState, evidence: Evidence, policy: GatePolicy, now_s: float)
         repairs = (*repairs, now_s)[-policy.max_repairs :]
     state = replace(state, repairs_s=repairs)
     if evidence.proof is None:
-        return _close(state, "no longer wanted", now_s)
+        return _withdraw(state, "no longer wanted", policy, now_s)
     if not evidence.proof.ok:
         return _withdraw(state, evidence.proof.reason, policy, now_s)
     if len(repairs) >= policy.max_repairs:
@@ -95,17 +103,17 @@ def step(state: GateState, evidence: Evidence, policy: GatePolicy, now_s: float)
         return _withdraw(state, reason, policy, now_s)
     if state.phase is Phase.UP:
         return replace(state, reason=evidence.proof.reason)
-    return _rise(state, evidence, policy, now_s)
+    return _rise(state, evidence.proof, policy, now_s, repaired=evidence.repaired)
 
 
-def _rise(state: GateState, evidence: Evidence, policy: GatePolicy, now_s: float) -> GateState:
-    proofs = 0 if evidence.repaired else min(state.proofs + 1, policy.rise)
+def _rise(state: GateState, proof: Proof, policy: GatePolicy, now_s: float, *, repaired: bool) -> GateState:
+    proofs = 0 if repaired else min(state.proofs + 1, policy.rise)
     if proofs < policy.rise:
         return replace(state, proofs=proofs, reason=f"proven {proofs} of {policy.rise} times")
     if now_s < state.hold_until_s:
         left_s = state.hold_until_s - now_s
         return replace(state, proofs=proofs, reason=f"proven, held down {left_s:.0f} s more after {state.flaps} flaps")
-    return replace(state, phase=Phase.UP, since_s=now_s, proofs=proofs, reason="read back from the kernel")
+    return replace(state, phase=Phase.UP, since_s=now_s, proofs=proofs, reason=proof.reason)
 
 
 def _withdraw(state: GateState, reason: str, policy: GatePolicy, now_s: float) -> GateState:
@@ -113,16 +121,20 @@ def _withdraw(state: GateState, reason: str, policy: GatePolicy, now_s: float) -
         return replace(state, proofs=0, reason=reason)
     flaps = 1 + (state.flaps if now_s - state.withdrawn_s <= policy.forget_s else 0)
     return replace(
-        _close(state, reason, now_s),
+        state,
+        phase=Phase.DOWN,
+        since_s=now_s,
+        proofs=0,
+        reason=reason,
         flaps=flaps,
         withdrawn_s=now_s,
         hold_until_s=now_s + hold_s(flaps, policy),
     )
 
 
-def _close(state: GateState, reason: str, now_s: float) -> GateState:
-    since_s = now_s if state.phase is Phase.UP else state.since_s
-    return replace(state, phase=Phase.DOWN, since_s=since_s, proofs=0, reason=reason)
+def forgotten(state: GateState, policy: GatePolicy, now_s: float) -> bool:
+    """Whether nothing of the state matters any more: the VIP is down, and its last withdrawal too long ago to count."""
+    return state.phase is Phase.DOWN and now_s - state.withdrawn_s > max(policy.forget_s, policy.max_hold_s)
 
 
 def hold_s(flaps: int, policy: GatePolicy) -> float:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from appliance.model.address import Network
-from appliance.model.desired import Desired, DesiredService, Problem, Snapshot
+from appliance.model.desired import Desired, DesiredService, Note, Problem, Snapshot
 from appliance.model.service import ServiceKey
 
 NOBODY: Mapping[ServiceKey, str] = {}
@@ -20,9 +20,11 @@ def merge(
     """
     networks = tuple(pools)
     problems: list[Problem] = []
+    notes: list[Note] = []
     claims: dict[ServiceKey, list[DesiredService]] = {}
     for snapshot in snapshots:
         problems.extend(snapshot.problems)
+        notes.extend(snapshot.notes)
         for service in snapshot.services:
             if any(service.key.vip in network for network in networks):
                 claims.setdefault(service.key, []).append(service)
@@ -33,7 +35,7 @@ def merge(
         holder = next((claim for claim in claimants if claim.owner == owners.get(key)), claimants[0])
         services[key] = holder
         problems.extend(_duplicate(claim, holder) for claim in claimants if claim is not holder)
-    return Desired(services, tuple(problems))
+    return Desired(services, tuple(problems), tuple(notes))
 
 
 def _outside(service: DesiredService, pools: tuple[Network, ...]) -> Problem:
@@ -42,6 +44,7 @@ def _outside(service: DesiredService, pools: tuple[Network, ...]) -> Problem:
         _where(service, "vip"),
         f"{service.key.vip} is outside the pools of this node",
         f"take an address in {listed}, or add its network to pools in appliance.yaml",
+        service.owner,
     )
 
 
@@ -51,6 +54,7 @@ def _duplicate(claim: DesiredService, holder: DesiredService) -> Problem:
         _where(claim, "vip"),
         f"{claim.key} is already taken by {other}",
         "give one of the two another port or VIP",
+        claim.owner,
     )
 
 

@@ -13,7 +13,10 @@ from appliance.telemetry.journal import Journal, Standing
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One director's settings, ports, memory and voice. ``clock`` is monotonic, in seconds, since boot."""
+    """One director's settings, ports, memory and voice.
+
+    ``clock`` is monotonic, in seconds, since boot; ``cpu_clock`` is the processor time of the thread that asks.
+    """
 
     settings: Settings
     ports: Ports
@@ -23,3 +26,4 @@ class Context:
     standing: Standing
     drains: DrainFile
     clock: Callable[[], float]
+    cpu_clock: Callable[[], float]

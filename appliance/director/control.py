@@ -6,7 +6,6 @@ known from the kernel (SO_PEERCRED, unix(7)), never from what is said.
 
 import asyncio
 import grp
-import json
 import os
 import socket
 import struct
@@ -24,6 +23,10 @@ _CREDENTIALS = struct.Struct("iII")
 Verb = Callable[[], object]
 
 
+class _Request(msgspec.Struct, frozen=True):
+    verb: str
+
+
 class ControlSocket:
     """Serves ``verbs`` on a unix socket at ``path``.
 
@@ -37,20 +40,28 @@ class ControlSocket:
 
     async def serve(self) -> None:
         """Listen until cancelled, then remove the socket. A stale socket of a director that died is replaced."""
+        server = await asyncio.start_unix_server(self._answer, sock=self._bound(), limit=MAX_REQUEST_BYTES)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            # No wait for it to be closed: since Python 3.12 that would wait for silent clients.
+            server.close()
+            self._path.unlink(missing_ok=True)
+
+    def _bound(self) -> socket.socket:
+        """The socket in its place, with its permissions, before anybody can be heard on it."""
         self._path.unlink(missing_ok=True)
+        bound = socket.socket(socket.AF_UNIX)
+        # The mask is the whole process's: nothing may be awaited before it is back.
         mask = os.umask(0o177)
         try:
-            server = await asyncio.start_unix_server(self._answer, self._path, limit=MAX_REQUEST_BYTES)
+            bound.bind(str(self._path))
         finally:
             os.umask(mask)
         if self._gid is not None:
             os.chown(self._path, -1, self._gid)
             self._path.chmod(0o660)
-        try:
-            async with server:
-                await server.serve_forever()
-        finally:
-            self._path.unlink(missing_ok=True)
+        return bound
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -67,9 +78,8 @@ class ControlSocket:
         if not self._may_ask(connection):
             return _refusal("not allowed: ask as root, or as a member of director.control_group")
         try:
-            verb = json.loads(line)["verb"]
-            answer = self._verbs[verb]
-        except (ValueError, TypeError, KeyError):
+            answer = self._verbs[msgspec.json.decode(line, type=_Request).verb]
+        except (msgspec.DecodeError, KeyError):
             return _refusal(f"unknown request (verbs: {', '.join(sorted(self._verbs))})")
         return msgspec.json.encode({"ok": True, "result": answer()})
 

@@ -4,13 +4,18 @@ It lies in the runtime directory: times are on the monotonic clock, which a rebo
 table of destinations.
 """
 
-import json
+import contextlib
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 
+import msgspec
+
 from appliance.decide.diff import DrainKey
 from appliance.model.service import Protocol, ServiceKey
+
+# VIP, protocol, port, destination, its port, since when (seconds).
+_Row = tuple[str, str, int, str, int, float]
 
 
 class DrainFile:
@@ -20,26 +25,32 @@ class DrainFile:
         self._path = path
 
     def load(self) -> dict[DrainKey, float]:
-        """The saved clock, empty when there is none."""
+        """The saved clock, empty when there is none; a damaged file is set aside as ``*.corrupt``."""
         try:
-            rows = json.loads(self._path.read_text())
-            return {_key(*names): float(since_s) for *names, since_s in rows}
-        except FileNotFoundError:
+            rows = msgspec.json.decode(self._path.read_bytes(), type=list[_Row])
+            return dict(map(_entry, rows))
+        except OSError:
             return {}
-        except (ValueError, TypeError, KeyError):
-            self._path.rename(self._path.with_suffix(".corrupt"))
+        except (ValueError, KeyError, RecursionError):
+            with contextlib.suppress(OSError):
+                self._path.replace(self._path.with_suffix(".corrupt"))
             return {}
 
     def save(self, draining_s: Mapping[DrainKey, float]) -> None:
-        """Replace the file in one step, so that a crash leaves the old one or the new one."""
-        rows = [
+        """Replace the file in one step, so that a crash leaves the old one or the new one.
+
+        Raises:
+            OSError: the directory is full or read-only; the old file stands.
+        """
+        rows: list[_Row] = [
             (str(key.vip), key.protocol.name, key.port, str(address), port, since_s)
             for (key, address, port), since_s in draining_s.items()
         ]
         fresh = self._path.with_suffix(".new")
-        fresh.write_text(json.dumps(rows))
+        fresh.write_bytes(msgspec.json.encode(rows))
         fresh.replace(self._path)
 
 
-def _key(vip: str, protocol: str, port: int, address: str, destination_port: int) -> DrainKey:
-    return ServiceKey(ip_address(vip), Protocol[protocol], int(port)), ip_address(address), int(destination_port)
+def _entry(row: _Row) -> tuple[DrainKey, float]:
+    vip, protocol, port, address, destination_port, since_s = row
+    return (ServiceKey(ip_address(vip), Protocol[protocol], port), ip_address(address), destination_port), since_s

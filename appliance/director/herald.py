@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Iterable
 
 from appliance.decide.diff import diff_link
-from appliance.decide.gate import Evidence, GateState, Phase, adopted, step
+from appliance.decide.gate import Evidence, GateState, Phase, adopted, forgotten, step
 from appliance.decide.proof import prove
 from appliance.decide.teardown import settled, silent_since
 from appliance.director.context import Context
-from appliance.director.sight import ours, read_link, read_services
-from appliance.errors import BirdError
+from appliance.director.sight import leftover, ours, read_link, read_services
+from appliance.errors import BirdError, BirdUnreachable
 from appliance.model.address import Address, address_order
 from appliance.model.plan import RemoveService
 from appliance.model.routing import Routing
@@ -17,6 +17,24 @@ from appliance.model.service import ServiceKey
 
 # A wake that comes a moment early would run a pass for nothing.
 MARGIN_S = 0.01
+# A BIRD that says no may have restarted its sessions to find out: not with every timer.
+REFUSED_PAUSE_S = 60.0
+
+
+async def install(context: Context) -> None:
+    """Have BIRD run the configuration that is ours to write; a BIRD that is away or refuses it is asked again later."""
+    memory = context.memory
+    if memory.installed or context.clock() < memory.install_at_s:
+        return
+    try:
+        await context.ports.router.install()
+    except BirdError as error:
+        pause_s = 0.0 if isinstance(error, BirdUnreachable) else REFUSED_PAUSE_S
+        memory.install_at_s = context.clock() + pause_s
+        context.standing.begin("bird configuration", str(error))
+        return
+    memory.installed = True
+    context.standing.end("bird configuration")
 
 
 async def adopt(context: Context) -> None:
@@ -36,16 +54,15 @@ async def adopt(context: Context) -> None:
 
 def judge(context: Context, keys: Iterable[ServiceKey], repaired: frozenset[Address]) -> None:
     """Step the gate of every VIP that the pass was about, and plan the next look at those not settled yet."""
-    memory, settings = context.memory, context.settings
-    observed = memory.observed
+    memory, settings, now_s = context.memory, context.settings, context.clock()
+    observed, desired = memory.observed, memory.desired.services if memory.desired else {}
     vips = {key.vip for key in keys} | repaired | (memory.gates.keys() - memory.by_vip.keys())
     for vip in sorted(vips, key=address_order):
         wanted = memory.by_vip.get(vip)
-        proof = (
-            prove(vip, (memory.expected[key] for key in wanted), observed, settings.min_backends) if wanted else None
-        )
-        before = memory.gates.get(vip, GateState(since_s=context.clock()))
-        after = step(before, Evidence(proof, vip in repaired), settings.gate, context.clock())
+        expected = [memory.expected[key] for key in wanted or ()]
+        proof = prove(vip, expected, observed, settings.min_backends, desired) if expected else None
+        before = memory.gates.get(vip) or GateState(since_s=now_s)
+        after = step(before, Evidence(proof, vip in repaired), settings.gate, now_s)
         if proof is None:
             memory.proofs.pop(vip, None)
         else:
@@ -57,14 +74,22 @@ def judge(context: Context, keys: Iterable[ServiceKey], repaired: frozenset[Addr
 
 
 def _look_again(context: Context, vip: Address, state: GateState, *, repaired: bool) -> None:
-    """A repair is verified soon; a VIP on its way up is proven again soon, or when its hold-down ends."""
+    """A repair is verified soon; a VIP on its way up is proven again soon, or when its hold-down ends.
+
+    What is broken again and again may be whole just when it is looked at, so an announced VIP is verified until its
+    repairs no longer count, each time after as long as the repair has held.
+    """
     settings, now_s = context.settings, context.clock()
     if repaired:
-        context.wakes.services_at(now_s + settings.verify_s, *context.memory.by_vip[vip])
+        at_s = now_s + settings.verify_s
     elif state.phase is Phase.DOWN:
         proven = state.proofs >= settings.gate.rise
         at_s = max(state.hold_until_s, now_s) + MARGIN_S if proven else now_s + settings.proof_interval_s
-        context.wakes.services_at(at_s, *context.memory.by_vip[vip])
+    elif state.repairs_s:
+        at_s = now_s + max(now_s - state.repairs_s[-1], settings.verify_s)
+    else:
+        return
+    context.wakes.services_at(at_s, *context.memory.by_vip[vip])
 
 
 def _tell(context: Context, vip: Address, before: GateState, after: GateState) -> None:
@@ -108,12 +133,10 @@ async def _ask(context: Context, question: Awaitable[Routing]) -> Routing | None
 async def take_apart(context: Context) -> None:
     """Remove services and addresses that nobody wants, once BIRD has been seen silent about them long enough (I2)."""
     memory = context.memory
-    owned = frozenset(vip for vip in memory.link.addresses if ours(context, vip))
-    unwanted = (owned | {key.vip for key in memory.services}) - memory.by_vip.keys()
+    unwanted = leftover(context)
+    _forget(context, memory.gates.keys() - memory.by_vip.keys() - unwanted)
     if not unwanted:
         memory.silent_s = {}
-        for vip in memory.gates.keys() - memory.by_vip.keys():
-            del memory.gates[vip]
         return
     memory.routing = await _ask(context, context.ports.router.observe())
     now_s = context.clock()
@@ -124,6 +147,22 @@ async def take_apart(context: Context) -> None:
             context.wakes.services_at(since_s + context.settings.settle_s + MARGIN_S)
     if ready and memory.routing is not None:
         await _remove(context, ready)
+
+
+def nothing_left(context: Context) -> bool:
+    """Whether all is done until something changes: the VIPs stand, BIRD does as it should, nobody's VIPs are gone."""
+    memory = context.memory
+    stands = memory.link.up and memory.by_vip.keys() <= memory.link.addresses and not memory.changed
+    told = memory.routing is not None and memory.routing.held == memory.announce
+    return stands and told and not leftover(context)
+
+
+def _forget(context: Context, gone: Iterable[Address]) -> None:
+    """Let go of the gates of VIPs that are gone, once they could not damp a return any more."""
+    policy, now_s = context.settings.gate, context.clock()
+    for vip in gone:
+        if forgotten(context.memory.gates[vip], policy, now_s):
+            del context.memory.gates[vip]
 
 
 async def _remove(context: Context, vips: frozenset[Address]) -> None:

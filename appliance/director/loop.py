@@ -5,6 +5,7 @@ was seen not to announce. Passes never overlap. What wakes a pass names services
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 
 from appliance.director import herald, intent, mend, sight
@@ -17,11 +18,25 @@ from appliance.director.wakes import Scope, Wakes
 from appliance.errors import KernelError, SourceError
 from appliance.telemetry.journal import Journal, Standing
 
+# Most of a processor's time that full readings may take, and how far they may move apart for that. What is urgent, a
+# flushed table, is the canary's business.
+RESYNC_SHARE = 0.015
+MAX_STRETCH = 6
+
+GLANCE = Scope(canary=True)
+
 
 class Director:
     """One director: what wakes it, and its passes."""
 
-    def __init__(self, settings: Settings, ports: Ports, journal: Journal, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        ports: Ports,
+        journal: Journal,
+        clock: Callable[[], float],
+        cpu_clock: Callable[[], float] = time.thread_time,
+    ) -> None:
         self.context = Context(
             settings=settings,
             ports=ports,
@@ -31,30 +46,49 @@ class Director:
             standing=Standing(journal),
             drains=DrainFile(settings.runtime_dir / "drains.json"),
             clock=clock,
+            cpu_clock=cpu_clock,
         )
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Have ``run`` return after the pass at hand: nothing is left half done, no socket is closed under a thread."""
+        self._stopping = True
+        self.context.wakes.services(())
 
     async def run(self) -> None:
-        """Run until cancelled; an exception that is not an expected fault ends it (I8)."""
+        """Run until told to stop; an exception that is not an expected fault ends it (I8)."""
         context = self.context
         context.memory.draining_s = context.drains.load()
         try:
             async with asyncio.TaskGroup() as tasks:
-                for name, source in context.ports.sources.items():
+                wakers = [
                     tasks.create_task(self._follow(name, source), name=f"source {name}")
-                tasks.create_task(self._watch_link(), name="link monitor")
-                tasks.create_task(self._tick(), name="resync timer")
-                tasks.create_task(self._canary(), name="canary")
-                tasks.create_task(self._passes(), name="passes")
+                    for name, source in context.ports.sources.items()
+                ]
+                wakers.append(tasks.create_task(self._watch_link(), name="link monitor"))
+                wakers.append(tasks.create_task(self._tick(), name="resync timer"))
+                wakers.append(tasks.create_task(self._canary(), name="canary"))
+                await asyncio.wait([tasks.create_task(self._passes(), name="passes")])
+                for waker in wakers:
+                    waker.cancel()
         finally:
             context.wakes.cancel()
 
     async def reconcile(self, scope: Scope) -> None:
-        """One pass over ``scope``. Does nothing until the desired state is known."""
+        """One pass over ``scope``. Until the desired state is known it does no more than to configure BIRD."""
         context = self.context
+        if scope.everything:
+            await herald.install(context)
         if context.memory.desired is None:
             return
         await herald.adopt(context)
         try:
+            if scope.canary and not scope.everything and await sight.disturbed(context):
+                scope = Scope(scope.keys, everything=True, link=True)
+            elif scope == GLANCE and context.memory.quiet:
+                context.memory.passes += 1
+                return
+            context.memory.quiet = False
             keys = await sight.observe(context, scope)
             repaired = await mend.mend(context, keys)
         except KernelError as error:
@@ -65,11 +99,15 @@ class Director:
         herald.judge(context, keys, repaired)
         await herald.publish(context, verify=scope.everything)
         await herald.take_apart(context)
+        context.memory.quiet = herald.nothing_left(context)
         context.memory.passes += 1
 
     async def _passes(self) -> None:
         while True:
-            await self.reconcile(await self.context.wakes.take())
+            scope = await self.context.wakes.take()
+            if self._stopping:
+                return
+            await self.reconcile(scope)
 
     async def _follow(self, name: str, source: Source) -> None:
         standing = self.context.standing
@@ -87,7 +125,12 @@ class Director:
     async def _tick(self) -> None:
         while True:
             self.context.wakes.everything()
-            await asyncio.sleep(self.context.settings.resync_s)
+            await asyncio.sleep(self._resync_in_s())
+
+    def _resync_in_s(self) -> float:
+        """Seconds until the next full pass: resync_s, or longer where reading the whole table is slow."""
+        resync_s, reading_s = self.context.settings.resync_s, self.context.memory.reading_s
+        return max(resync_s, min(reading_s / RESYNC_SHARE, resync_s * MAX_STRETCH))
 
     async def _canary(self) -> None:
         while True:

@@ -19,7 +19,11 @@ class Memory:
 
     ``desired`` is None until every source has spoken once: before that nothing is known, so nothing is done.
     ``changed`` are services whose expected reading changed and that no pass has put in place yet: work on them is not
-    a repair. ``routing`` is None while BIRD cannot be read.
+    a repair. ``routing`` is None while BIRD cannot be read; ``installed`` says whether it was brought to run the
+    configuration that is ours to write, and ``install_at_s`` when to try that next. ``sampled`` is
+    where the canary's next sample begins. ``reading_s`` is the processor time of the latest full reading of the kernel.
+    ``quiet`` says that the latest pass left nothing to do. ``drain_times_s`` holds the services
+    whose drains last another time than the node's.
     """
 
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
@@ -30,17 +34,23 @@ class Memory:
     changed: set[ServiceKey] = field(default_factory=set)
 
     services: dict[ServiceKey, ObservedService] = field(default_factory=dict)
+    sampled: int = 0
+    reading_s: float = 0.0
     link: ObservedLink = ObservedLink()
     unroutable: frozenset[Network] = frozenset()
     routes_known: bool = False
 
     draining_s: dict[DrainKey, float] = field(default_factory=dict)
+    drain_times_s: dict[ServiceKey, float] = field(default_factory=dict)
     gates: dict[Address, GateState] = field(default_factory=dict)
     proofs: dict[Address, Proof] = field(default_factory=dict)
 
     routing: Routing | None = None
+    installed: bool = False
+    install_at_s: float = 0.0
     adopted: bool = False
     silent_s: dict[Address, float] = field(default_factory=dict)
+    quiet: bool = False
     passes: int = 0
 
     @property

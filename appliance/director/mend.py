@@ -10,7 +10,15 @@ from appliance.director.build import Built, build, key_of
 from appliance.director.context import Context
 from appliance.director.sight import ours, read_link, read_services
 from appliance.model.address import Address
-from appliance.model.plan import AddAddress, AddressStep, Outcome, RemoveDestination, ServiceStep, StepResult
+from appliance.model.plan import (
+    AddAddress,
+    AddressStep,
+    Outcome,
+    RemoveDestination,
+    RemoveService,
+    ServiceStep,
+    StepResult,
+)
 from appliance.model.service import ServiceKey
 
 # Above this many services in one pass the journal gets their number, not a line for each.
@@ -24,7 +32,9 @@ async def mend(context: Context, keys: frozenset[ServiceKey]) -> frozenset[Addre
     """
     memory = context.memory
     difference = _compare(context, keys)
-    repairs = [each for each in difference.build if key_of(each) not in memory.changed and not _of_drain(each, context)]
+    repairs = [
+        each for each in difference.build if key_of(each) not in memory.changed and not _ends_drain(each, context)
+    ]
     repaired = {key_of(each).vip for each in repairs if key_of(each) in memory.expected}
     # Of a withdrawn VIP its reason is told, not every further attempt.
     _tell_repairs(context, [each for each in repairs if key_of(each).vip in memory.announce])
@@ -46,31 +56,40 @@ async def mend(context: Context, keys: frozenset[ServiceKey]) -> frozenset[Addre
 def _compare(context: Context, keys: frozenset[ServiceKey]) -> ServiceDiff:
     """The difference for these services; the clock of their draining destinations is brought up to date."""
     memory, now_s = context.memory, context.clock()
+    drain = DrainPolicy(memory.draining_s, now_s, context.settings.drain_time_s, memory.drain_times_s)
     difference = diff_services(
         {key: memory.expected[key] for key in keys if key in memory.expected},
         {key: memory.services[key] for key in keys if key in memory.services},
         wanted_vips=frozenset(memory.by_vip),
         live_vips=memory.announce,
-        drain=DrainPolicy(memory.draining_s, now_s, context.settings.drain_time_s),
+        drain=drain,
     )
-    others = {drain: since for drain, since in memory.draining_s.items() if drain[0] not in keys}
+    others = {each: since for each, since in memory.draining_s.items() if each[0] not in keys}
     draining = others | drain_clock(memory.draining_s, difference.draining, now_s)
     if draining != memory.draining_s:
         memory.draining_s = draining
-        context.drains.save(draining)
+        _save_drains(context)
     for (key, _, _), since_s in drain_clock(memory.draining_s, difference.draining, now_s).items():
-        context.wakes.services_at(since_s + context.settings.drain_time_s, key)
+        context.wakes.services_at(since_s + drain.lasts_s(key), key)
     return difference
 
 
-def _of_drain(step: ServiceStep, context: Context) -> bool:
-    """Whether the step belongs to a destination that nobody wants: its drain is a plan carried out, not a repair."""
-    if isinstance(step, RemoveDestination):
-        return True
-    destination = getattr(step, "destination", None)
-    return (
-        destination is not None and (key_of(step), destination.address, destination.port) in context.memory.draining_s
-    )
+def _save_drains(context: Context) -> None:
+    """A clock that cannot be written is a pity after a restart, and no reason to stop now."""
+    try:
+        context.drains.save(context.memory.draining_s)
+    except OSError as error:
+        text = f"the clock of drains cannot be written: {error.strerror}; a restarted director would begin them anew"
+        context.standing.begin("drain clock", text)
+    else:
+        context.standing.end("drain clock")
+
+
+def _ends_drain(step: ServiceStep, context: Context) -> bool:
+    """Whether the step removes what has drained: a plan carried out, not a repair."""
+    if isinstance(step, RemoveService):
+        return bool(context.memory.services[step.key].destinations)
+    return isinstance(step, RemoveDestination)
 
 
 async def _mend_link(context: Context) -> set[Address]:

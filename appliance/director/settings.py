@@ -24,7 +24,7 @@ class Settings:
     proof_interval_s: float = 0.2
     drain_time_s: float = 60.0
     resync_s: float = 5.0
-    canary_s: float = 1.0
+    canary_s: float = 0.5
     verify_s: float = 0.1
     repair_budget_s: float = 0.8
     route_prefix_v4: int = 24

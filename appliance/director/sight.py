@@ -1,14 +1,21 @@
 """First stage of a pass: read the kernel, as much of it as the scope asks for."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from appliance.director.context import Context
 from appliance.director.intent import refresh
+from appliance.director.memory import Memory
 from appliance.director.wakes import Scope
 from appliance.model.address import Address
 from appliance.model.observed import ObservedService
 from appliance.model.service import ServiceKey
+
+# What the canary reads: its price is not to grow with the table, and of a table that is flushed any few are gone.
+CANARY_SERVICES = 8
+
+_Read = TypeVar("_Read")
 
 
 async def observe(context: Context, scope: Scope) -> frozenset[ServiceKey]:
@@ -23,21 +30,41 @@ async def observe(context: Context, scope: Scope) -> frozenset[ServiceKey]:
     if scope.link or not memory.routes_known:
         await _read_routes(context)
     keys |= memory.changed
-    if scope.canary and not scope.everything:
-        keys |= await _missing(context)
     if scope.everything:
-        found = await asyncio.to_thread(ports.ipvs.dump)
+        found, memory.reading_s = await asyncio.to_thread(_timed, ports.ipvs.dump, context.cpu_clock)
         memory.services = {key: each for key, each in found.items() if ours(context, key.vip)}
-        return frozenset(memory.expected.keys() | memory.services.keys())
+        return frozenset(keys | _unsettled(memory))
     await read_services(context, keys)
     return frozenset(keys)
 
 
-async def _missing(context: Context) -> frozenset[ServiceKey]:
-    """Services that do not stand as they should, by a reading without destinations, which a full pass compares."""
-    standing = await asyncio.to_thread(context.ports.ipvs.dump_services)
-    expected = context.memory.expected
-    return frozenset(key for key, want in expected.items() if standing.get(key) != want.service)
+def _unsettled(memory: Memory) -> set[ServiceKey]:
+    """What a full reading leaves to do: services that are not as expected, or whose VIP another proof would move."""
+    differing = {key for key, want in memory.expected.items() if memory.services.get(key) != want}
+    unwanted = memory.services.keys() - memory.expected.keys()
+    draining = {key for key, _, _ in memory.draining_s}
+    restless = {vip for vip, state in memory.gates.items() if not state.at_rest}
+    return differing | unwanted | draining | memory.keys_of(restless | (memory.by_vip.keys() - memory.proofs.keys()))
+
+
+def _timed(dump: Callable[[], _Read], cpu_clock: Callable[[], float]) -> tuple[_Read, float]:
+    """A reading, and the seconds that it kept the processor busy: a machine busy with other things does not count."""
+    started_s = cpu_clock()
+    found = dump()
+    return found, cpu_clock() - started_s
+
+
+async def disturbed(context: Context) -> bool:
+    """Whether a few services, others each time, stand otherwise than they were read last: enough to find a flush."""
+    memory = context.memory
+    known = list(memory.services)
+    if not known:
+        return False
+    start = memory.sampled % len(known)
+    sample = frozenset(known[start : start + CANARY_SERVICES])
+    memory.sampled = start + CANARY_SERVICES
+    found = await asyncio.to_thread(context.ports.ipvs.read, sample)
+    return any(found.get(key) != memory.services[key] for key in sample)
 
 
 async def read_services(context: Context, keys: Iterable[ServiceKey]) -> None:
@@ -75,6 +102,13 @@ async def _read_routes(context: Context) -> None:
         context.standing.end("routes")
     memory.unroutable = dead
     refresh(context)
+
+
+def leftover(context: Context) -> frozenset[Address]:
+    """The VIPs of ours that stand in the kernel, as a service or as an address, though no service wants them."""
+    memory = context.memory
+    standing = memory.link.addresses | {key.vip for key in memory.services}
+    return frozenset(vip for vip in standing - memory.by_vip.keys() if ours(context, vip))
 
 
 def ours(context: Context, vip: Address) -> bool:

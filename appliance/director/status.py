@@ -4,12 +4,14 @@ import msgspec
 
 from appliance.decide.gate import GateState, recent_repairs
 from appliance.director.context import Context
+from appliance.director.sight import leftover
 from appliance.model.address import Address, address_order
 
 
 class VipStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One VIP. ``announced_to`` names the established peers that BIRD exports it to; ``for_s`` is how long so far.
 
+    ``kernel`` is ``proven``, what is wrong with it in words, or ``-`` where it was not looked at yet.
     ``recent_repairs`` are those that the gate still counts: a few more in this short time, and it withdraws the VIP.
     """
 
@@ -37,7 +39,10 @@ class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole node. ``conditions`` are what stands in the way now; ``degraded`` is whether there is any."""
+    """The whole node. ``conditions`` are what stands in the way now; ``degraded`` is whether there is any.
+
+    ``problems`` are parts of the services that are refused, ``notes`` are parts that are taken otherwise than written.
+    """
 
     node: str
     version: str
@@ -47,6 +52,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     peers: tuple[PeerStatus, ...]
     conditions: dict[str, str]
     problems: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     draining: int
     passes: int
     vips: tuple[VipStatus, ...]
@@ -73,9 +79,10 @@ def status(context: Context, version: str) -> Status:
         ),
         conditions=conditions,
         problems=tuple(map(str, memory.desired.problems)) if memory.desired else (),
+        notes=tuple(map(str, memory.desired.notes)) if memory.desired else (),
         draining=len(memory.draining_s),
         passes=memory.passes,
-        vips=tuple(_vip(context, vip) for vip in sorted(memory.by_vip.keys() | memory.gates.keys(), key=address_order)),
+        vips=tuple(_vip(context, vip) for vip in sorted(memory.by_vip.keys() | leftover(context), key=address_order)),
     )
 
 
@@ -91,7 +98,7 @@ def _vip(context: Context, vip: Address) -> VipStatus:
         state=_state(gate, wanted=bool(keys)),
         reason=gate.reason,
         for_s=max(context.clock() - gate.since_s, 0.0),
-        kernel="proven" if proof is not None and proof.ok else "-" if proof is None else proof.reason,
+        kernel="-" if proof is None else proof.fault or "proven",
         services=tuple(f"{key.protocol.label}/{key.port}" for key in sorted(keys, key=lambda each: each.order)),
         owners=tuple(sorted(owners)),
         backends_ready=proof.ready if proof else 0,

@@ -11,7 +11,7 @@ from appliance.model.service import ServiceKey
 class Scope:
     """What a pass looks at: everything, or some services.
 
-    ``link`` reads link and routes again; ``canary`` looks whether all services stand, without their destinations.
+    ``link`` reads link and routes again; ``canary`` looks whether a few services still stand.
     """
 
     keys: frozenset[ServiceKey] = frozenset()
@@ -43,7 +43,7 @@ class Wakes:
         self._event.set()
 
     def canary(self) -> None:
-        """It is time to look whether every service still stands."""
+        """It is time to look whether services still stand."""
         self._canary = True
         self._event.set()
 

@@ -9,24 +9,26 @@ from pathlib import Path
 from appliance import __version__
 from appliance.bird.announce import Announcer
 from appliance.bird.control import BirdControl
-from appliance.bird.install import install_config
 from appliance.config.load import load
-from appliance.config.schema import Config
+from appliance.config.schema import Config, KubernetesSourceConfig
 from appliance.decide.expect import LOADING_SCHEDULER
 from appliance.decide.gate import GatePolicy
 from appliance.director.control import ControlSocket
 from appliance.director.lock import only_one
 from appliance.director.loop import Director
 from appliance.director.ports import Ports, Source
+from appliance.director.serve import serve
 from appliance.director.settings import Settings
 from appliance.director.status import status
-from appliance.errors import BirdError, ConfigError
+from appliance.errors import ConfigError
 from appliance.host import history
 from appliance.host.kernel import HostKernel
 from appliance.host.prepare import IPVS_SYSCTLS, remember, uplink_sysctls, wanted_modules
 from appliance.ipvs.kernel import IpvsKernel
 from appliance.routes.kernel import RouteKernel
 from appliance.sources.file import FileSource
+from appliance.sources.kubernetes.source import KubernetesSource, Scope
+from appliance.sources.kubernetes.watch import Timing
 from appliance.telemetry.journal import Journal
 from appliance.vips.kernel import KernelMonitor, VipKernel
 
@@ -79,32 +81,11 @@ async def _serve(config: Config, journal: Journal, stop: asyncio.Event, reload: 
     """Run one director until it is to stop or to be made anew; what ends it otherwise is raised."""
     with ExitStack() as resources:
         control = BirdControl(config.bird.control_socket, config.bird.timeout_s)
-        director = Director(settings(config), _ports(config, control, resources), journal, time.monotonic)
-        await _install(config, control, director)
+        resources.callback(control.close)
+        director = Director(settings(config), _ports(config, control, resources, journal), journal, time.monotonic)
         verbs = {"status": lambda: status(director.context, __version__)}
         socket = ControlSocket(config.director.runtime_dir / "control.sock", verbs, config.director.control_group)
-        work = {
-            asyncio.create_task(director.run(), name="director"),
-            asyncio.create_task(socket.serve(), name="control socket"),
-        }
-        calls = {asyncio.create_task(stop.wait()), asyncio.create_task(reload.wait())}
-        done, _ = await asyncio.wait(work | calls, return_when=asyncio.FIRST_COMPLETED)
-        for task in (work | calls) - done:
-            task.cancel()
-        await asyncio.gather(*((work | calls) - done), return_exceptions=True)
-        control.close()
-        for task in done & work:
-            task.result()
-
-
-async def _install(config: Config, control: BirdControl, director: Director) -> None:
-    """With ``bgp.manage: full`` BIRD's configuration is ours to write; a BIRD that refuses it keeps its own."""
-    if config.bgp.manage != "full":
-        return
-    try:
-        await install_config(config, control)
-    except BirdError as error:
-        director.context.standing.begin("bird configuration", str(error))
+        await serve(director, socket.serve(), journal, [stop, reload])
 
 
 def settings(config: Config) -> Settings:
@@ -132,10 +113,12 @@ def settings(config: Config) -> Settings:
     )
 
 
-def _ports(config: Config, control: BirdControl, resources: ExitStack) -> Ports:
+def _ports(config: Config, control: BirdControl, resources: ExitStack, journal: Journal) -> Ports:
     sources: dict[str, Source] = {}
     if config.sources.file is not None:
         sources["file"] = FileSource(config.sources.file.path, config.ipvs.defaults())
+    if config.sources.kubernetes is not None:
+        sources["kubernetes"] = _kubernetes(config, config.sources.kubernetes, journal)
     return Ports(
         ipvs=resources.enter_context(IpvsKernel()),
         link=resources.enter_context(VipKernel(config.ipvs.link)),
@@ -143,6 +126,19 @@ def _ports(config: Config, control: BirdControl, resources: ExitStack) -> Ports:
         monitor=resources.enter_context(KernelMonitor()),
         router=Announcer(config, control),
         sources=sources,
+    )
+
+
+def _kubernetes(config: Config, section: KubernetesSourceConfig, journal: Journal) -> KubernetesSource:
+    from appliance.sources.kubernetes.transport import KubernetesCluster  # noqa: PLC0415 - 45 MB that others do without
+
+    cluster = KubernetesCluster(section.kubeconfig, section.context, config.director.runtime_dir / "kubernetes")
+    return KubernetesSource(
+        cluster,
+        Scope(section.namespaces, section.label_selector, section.load_balancer_classes),
+        config.ipvs.defaults(),
+        lambda message: journal.notice(message, SOURCE="kubernetes"),
+        timing=Timing(watch_s=section.watch_timeout_s, max_retry_s=section.max_retry_s),
     )
 
 
@@ -159,4 +155,7 @@ def _prepare(config: Config, journal: Journal) -> None:
         journal.error("host not as it should be", PROBLEM=problem)
     if prepared.changes:
         record = config.director.state_dir / "host-changes.json"
-        history.save(record, remember(history.load(record), prepared.changes))
+        try:
+            history.save(record, remember(history.load(record), prepared.changes))
+        except OSError as error:
+            journal.error("host changes not kept, only told above", PATH=record, REASON=error.strerror)

@@ -43,7 +43,7 @@ def load(path: Path) -> tuple[Change, ...]:
         return ()
     try:
         history = msgspec.json.decode(data, type=_History)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         history = None
     if history is None or history.version != _VERSION:
         path.replace(path.with_name(path.name + ".bad"))

@@ -62,6 +62,25 @@ _KNOWN_TUNNEL_FLAGS = functools.reduce(int.__or__, (flag.value for flag in Tunne
 _IPV4_BITS = 32
 _ALL_ONES = 0xFFFFFFFF
 
+# A destination in two strokes, each attribute with its head and padding: there are tens of thousands of them.
+_IDENTITY = struct.Struct("=4s16s 4s2s2x 4sH2x")
+_TREATMENT = struct.Struct("=4sI 4si 4sB3x 4s2s2x 4sH2x 4sI 4sI")
+_DEST_ADDR, _DEST_PORT, _DEST_FAMILY = (
+    struct.pack("=HH", size, kind) for size, kind in ((20, Dest.ADDR), (6, Dest.PORT), (6, Dest.ADDR_FAMILY))
+)
+_DEST_FORWARDING, _DEST_WEIGHT, _DEST_TUN_TYPE, _DEST_TUN_PORT, _DEST_TUN_FLAGS, _DEST_UPPER, _DEST_LOWER = (
+    struct.pack("=HH", size, kind)
+    for size, kind in (
+        (8, Dest.FWD_METHOD),
+        (8, Dest.WEIGHT),
+        (5, Dest.TUN_TYPE),
+        (6, Dest.TUN_PORT),
+        (6, Dest.TUN_FLAGS),
+        (8, Dest.U_THRESH),
+        (8, Dest.L_THRESH),
+    )
+)
+
 # Where things lie in a destination that the kernel fills in, behind the generic header and the head of the nest.
 _BODY = _GENERIC.size + 4
 _COUNTS = _BODY + 84
@@ -71,6 +90,12 @@ _COUNTS_HEAD = struct.pack("=HH", 8, Dest.ACTIVE_CONNS)
 _FAMILY_HEAD = struct.pack("=HH", 6, Dest.ADDR_FAMILY)
 _COUNTED = frozenset({Dest.ACTIVE_CONNS, Dest.INACT_CONNS, Dest.PERSIST_CONNS, Dest.STATS, Dest.STATS64})
 _REMEMBERED = 1 << 16
+
+# In a service the totals follow the netmask, the last thing that is configured.
+_NETMASK_HEAD = struct.pack("=HH", 8, Service.NETMASK)
+_NETMASK_BYTES = 8
+_TOTALS_KIND = struct.pack("=H", Service.STATS)
+_TOTALS = frozenset({int(Service.STATS), int(Service.STATS64)})
 
 
 def encode_step(step: ServiceStep) -> bytes:
@@ -138,12 +163,22 @@ def decode_info(body: bytes) -> tuple[tuple[int, int, int], int]:
 def decode_service(body: bytes) -> VirtualService | None:
     """The service in the body of a message; None for one that our vocabulary cannot name.
 
-    Those are services by firewall mark and those of other protocols, both nobody's but their maker's.
+    Those are services by firewall mark and those of other protocols, both nobody's but their maker's. As with
+    destinations an unchanged service is recognised by its bytes up to what is counted, and the same value returned.
 
     Raises:
         KernelError: with EBADMSG, the bytes are not a service.
     """
-    found = attributes(_payload(attributes(body, _GENERIC.size), Top.SERVICE))
+    end = body.find(_NETMASK_HEAD) + _NETMASK_BYTES
+    if body[end + 2 : end + 4] == _TOTALS_KIND:
+        return _described(body[_BODY:end])
+    return _described(_uncounted(_payload(attributes(body, _GENERIC.size), Top.SERVICE), _TOTALS))
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _described(configuration: bytes) -> VirtualService | None:
+    """The service that these attributes describe."""
+    found = attributes(configuration)
     if Service.FWMARK in found:
         return None
     family = _number(_U16, found, Service.AF)
@@ -176,8 +211,7 @@ def decode_destination(body: bytes) -> Destination:
     """
     if body[_COUNTS : _COUNTS + 4] == _COUNTS_HEAD and body[_FAMILY : _FAMILY + 4] == _FAMILY_HEAD:
         return _configured(body[_BODY:_COUNTS] + body[_FAMILY:_FAMILY_END])
-    found = attributes(_payload(attributes(body, _GENERIC.size), Top.DEST))
-    return _configured(b"".join(attribute(kind, value) for kind, value in found.items() if kind not in _COUNTED))
+    return _configured(_uncounted(_payload(attributes(body, _GENERIC.size), Top.DEST), _COUNTED))
 
 
 @functools.lru_cache(maxsize=_REMEMBERED)
@@ -205,13 +239,18 @@ def _configured(configuration: bytes) -> Destination:
     )
 
 
+def _uncounted(nest: bytes, counted: frozenset[int]) -> bytes:
+    """The attributes of a nest without those that hold what is counted."""
+    return b"".join(attribute(kind, value) for kind, value in attributes(nest).items() if kind not in counted)
+
+
 def _command(command: Command) -> bytes:
     return _GENERIC.pack(command, FAMILY_VERSION, 0)
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=_REMEMBERED)
 def _key(key: ServiceKey) -> bytes:
-    """The nest that names a service; the destinations of one service come one after the other."""
+    """The nest that names a service: every step on one of its destinations and every reading of them begins with it."""
     return attribute(Top.SERVICE, _named(key))
 
 
@@ -242,40 +281,26 @@ def _service(service: VirtualService) -> bytes:
 
 
 def _identity(destination: Destination) -> bytes:
-    return b"".join(
-        (
-            attribute(Dest.ADDR, _padded(destination.address)),
-            attribute(Dest.PORT, _PORT.pack(destination.port)),
-            attribute(Dest.ADDR_FAMILY, _U16.pack(_family(destination.address))),
-        )
+    address = destination.address
+    return _IDENTITY.pack(
+        *(_DEST_ADDR, address.packed),
+        *(_DEST_PORT, _PORT.pack(destination.port)),
+        *(_DEST_FAMILY, _family(address)),
     )
 
 
 def _destination(destination: Destination) -> bytes:
-    treatment = _treatment(
-        destination.forwarding,
-        destination.weight,
-        destination.tunnel,
-        destination.upper_threshold,
-        destination.lower_threshold,
+    tunnel = destination.tunnel
+    treatment = _TREATMENT.pack(
+        *(_DEST_FORWARDING, destination.forwarding),
+        *(_DEST_WEIGHT, destination.weight),
+        *(_DEST_TUN_TYPE, tunnel.type),
+        *(_DEST_TUN_PORT, _PORT.pack(tunnel.port)),
+        *(_DEST_TUN_FLAGS, tunnel.flags),
+        *(_DEST_UPPER, destination.upper_threshold),
+        *(_DEST_LOWER, destination.lower_threshold),
     )
     return attribute(Top.DEST, _identity(destination) + treatment)
-
-
-@functools.lru_cache(maxsize=256)
-def _treatment(forwarding: Forwarding, weight: int, tunnel: Tunnel, upper: int, lower: int) -> bytes:
-    """What is done with packets to a destination: nearly always the same, so it is encoded once."""
-    return b"".join(
-        (
-            attribute(Dest.FWD_METHOD, _U32.pack(forwarding)),
-            attribute(Dest.WEIGHT, _S32.pack(weight)),
-            attribute(Dest.TUN_TYPE, _U8.pack(tunnel.type)),
-            attribute(Dest.TUN_PORT, _PORT.pack(tunnel.port)),
-            attribute(Dest.TUN_FLAGS, _U16.pack(tunnel.flags)),
-            attribute(Dest.U_THRESH, _U32.pack(upper)),
-            attribute(Dest.L_THRESH, _U32.pack(lower)),
-        )
-    )
 
 
 def _family(address: Address) -> int:

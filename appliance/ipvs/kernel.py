@@ -54,14 +54,9 @@ class IpvsKernel:
         Raises:
             KernelError: the kernel refused, or no complete reading came about in three attempts.
         """
-        return self._with_destinations(self.dump_services())
+        return self._with_destinations(self._services())
 
-    def dump_services(self) -> dict[ServiceKey, VirtualService]:
-        """Every service without destinations: a few datagrams, cheap enough for once a second.
-
-        Raises:
-            KernelError: as for dump.
-        """
+    def _services(self) -> dict[ServiceKey, VirtualService]:
         # The family gets another number when its module is unloaded and loaded again.
         self._family = self._resolve()
         bodies = self._netlink.dump(Request(self._family, codec.encode_get_services()), "IPVS services")

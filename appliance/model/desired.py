@@ -1,5 +1,6 @@
 """What should be served, as the sources say it."""
 
+import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -8,20 +9,43 @@ from appliance.model.service import IPIP, ServiceFlag, ServiceKey, Tunnel
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """Something in the input that is refused; everything else goes on.
+class Remark:
+    """Something to say about the input.
 
     ``where`` names the place (``web.yaml:12``, ``service default/web``), ``what`` the value and what is wrong with it,
-    ``remedy`` what to write or do instead.
+    ``remedy`` what to write or do instead. ``owner`` is the service that it is about (``default/web``), if any.
     """
 
     where: str
     what: str
     remedy: str = ""
+    owner: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.what}"
         return f"{text} ({self.remedy})" if self.remedy else text
+
+
+@dataclass(frozen=True, slots=True)
+class Problem(Remark):
+    """Something in the input that is refused; everything else goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note(Remark):
+    """Something in the input that is taken otherwise than it is written; nothing is refused."""
+
+
+class Announce(enum.Enum):
+    """What a service asks of ready backends before its VIP may be announced.
+
+    ANY: one service of the VIP that has enough will do. ALL: this very service must have enough. ALWAYS: the VIP may be
+    announced although no backend is ready.
+    """
+
+    ANY = "any"
+    ALL = "all"
+    ALWAYS = "always"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +72,8 @@ class DesiredService:
 
     The destination port is the service's port: direct server return rewrites nothing. ``backends`` hold each address
     once, in canonical order. ``owner`` is who asked for it, in words an operator knows (``default/web``); ``origin`` is
-    the place where it is written (``web.yaml:12``), which is no part of what it is.
+    the place where it is written (``web.yaml:12``), which is no part of what it is. ``persistence_s`` counts only with
+    ServiceFlag.PERSISTENT. ``drain_s`` is how long a vanished backend drains, in seconds; None for the node's own time.
     """
 
     key: ServiceKey
@@ -58,6 +83,8 @@ class DesiredService:
     tunnel: Tunnel = IPIP
     backends: tuple[Backend, ...] = ()
     persistence_s: int = 0
+    announce: Announce = Announce.ANY
+    drain_s: float | None = None
     origin: str = field(default="", compare=False)
 
     @property
@@ -76,12 +103,13 @@ class Snapshot:
     """Everything one source says at one moment: complete or not made at all.
 
     ``services`` are in the source's own order of precedence (of two claims to one VIP:port the first is the older).
-    ``problems`` are parts that the source had to refuse.
+    ``problems`` are parts that the source had to refuse, ``notes`` are those that it took otherwise than written.
     """
 
     source: str
     services: tuple[DesiredService, ...] = ()
     problems: tuple[Problem, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +118,7 @@ class Desired:
 
     services: Mapping[ServiceKey, DesiredService] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     @property
     def vips(self) -> frozenset[Address]:

@@ -30,6 +30,10 @@ def parse_backend(text: str) -> Address:
 
 
 def _parse(text: str, role: str) -> Address:
+    host, zone, _ = text.partition("%")
+    if zone:
+        # What follows may be nearly any text, and an IPv6Address would print it.
+        raise SourceError(f"{shown(text)} has a zone; {role} is one address", hint=f"write {shown(host)}")
     try:
         address = ip_address(text)
     except ValueError:

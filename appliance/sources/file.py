@@ -161,9 +161,9 @@ def _reason(error: OSError) -> str:
 
 
 def _snapshot(path: Path, reading: _Reading, defaults: ServiceDefaults) -> Snapshot:
-    translation = translate(reading.objects, defaults)
+    translation = translate(reading.objects, defaults, from_files=True)
     services = sorted((*reading.services, *translation.services), key=lambda service: _place(service.origin))
-    return Snapshot(str(path), tuple(services), _sorted(translation.problems))
+    return Snapshot(str(path), tuple(services), _sorted(translation.problems), translation.notes)
 
 
 def _sorted(problems: Iterable[Problem]) -> tuple[Problem, ...]:

@@ -30,7 +30,7 @@ class Manifest:
     def asks(self) -> bool:
         """Whether the file says what is to be served, or on purpose that nothing is."""
         services = (placed.value for placed in self.objects if isinstance(placed.value, Service))
-        return self.short_form or any(vips_of(service) for service in services)
+        return self.short_form or any(vips_of(service, requested=True) for service in services)
 
 
 def parse_manifest(name: str, text: str, defaults: ServiceDefaults) -> Manifest:

@@ -8,16 +8,15 @@ from typing import TypeVar
 
 from appliance.errors import SourceError
 from appliance.model.address import Address
-from appliance.model.desired import Backend, DesiredService, ServiceDefaults, canonical
+from appliance.model.desired import Announce, Backend, DesiredService, ServiceDefaults, canonical
 from appliance.model.service import Protocol, ServiceFlag, ServiceKey
 from appliance.sources.addresses import parse_backend, parse_vip
 from appliance.sources.nodes import Mapping, Node, Page, Scalar, Sequence, is_null, kind_of, shown
 from appliance.sources.scheduling import parse_flag, parse_scheduler, usual_flags
+from appliance.sources.terms import MAX_PORT, parse_announce, parse_drain_s, parse_tunnel, parse_weight
 
-SERVICE_KEYS = ("name", "vip", "ports", "backends", "scheduler", "scheduler_flags")
+SERVICE_KEYS = ("name", "vip", "ports", "backends", "scheduler", "scheduler_flags", "announce", "drain_s", "tunnel")
 BACKEND_KEYS = ("address", "weight", "ready")
-MAX_PORT = 65535
-MAX_WEIGHT = 65535
 
 _PORT = re.compile(r"([1-9][0-9]{0,4})(?:/([A-Za-z]+))?")
 _PORT_PAIR = re.compile(r"[0-9]+:[0-9]+")
@@ -55,8 +54,11 @@ def _service(form: Mapping, prefix: str, page: Page, defaults: ServiceDefaults) 
         if key not in form.entries:
             page.refuse(form.line, f"{prefix}{key}", "missing", f"add {key} to this service")
     owner = _one(form, "name", prefix, page, _read_name) or page.name.rpartition(".")[0]
-    scheduler = _one(form, "scheduler", prefix, page, _read_scheduler) or defaults.scheduler
+    scheduler = _one(form, "scheduler", prefix, page, lambda node: parse_scheduler(_text(node))) or defaults.scheduler
     flags = _flags(form, scheduler, prefix, page, defaults)
+    announce = _one(form, "announce", prefix, page, lambda node: parse_announce(_text(node)))
+    drain_s = _one(form, "drain_s", prefix, page, lambda node: parse_drain_s(_text(node)))
+    tunnel = _one(form, "tunnel", prefix, page, lambda node: parse_tunnel(_text(node)))
     vips = _vips(form, prefix, page)
     ports = _unique(_each(form, "ports", prefix, page, _read_port), f"{prefix}ports", page, _port_label)
     backends = _backends(form, prefix, page)
@@ -68,8 +70,10 @@ def _service(form: Mapping, prefix: str, page: Page, defaults: ServiceDefaults) 
             owner=owner,
             scheduler=scheduler,
             flags=flags,
-            tunnel=defaults.tunnel,
+            tunnel=tunnel or defaults.tunnel,
             backends=backends,
+            announce=announce or Announce.ANY,
+            drain_s=drain_s,
             origin=page.place(line),
         )
         for (line, vip), (_, (protocol, port)) in product(vips, ports)
@@ -101,7 +105,7 @@ def _backend(form: Mapping, label: str, page: Page) -> Backend | None:
     if "address" not in form.entries:
         page.refuse(form.line, f"{prefix}address", "missing", "add the backend's address")
     backend = _one(form, "address", prefix, page, _read_backend)
-    weight = _one(form, "weight", prefix, page, _read_weight)
+    weight = _one(form, "weight", prefix, page, lambda node: parse_weight(_text(node)))
     ready = _one(form, "ready", prefix, page, _read_ready)
     if backend is None:
         return None
@@ -177,10 +181,6 @@ def _read_name(node: Node) -> str:
     raise SourceError(f"{shown(text)} is not a name", hint="write letters, digits and . _ / - only, 253 at most")
 
 
-def _read_scheduler(node: Node) -> str:
-    return parse_scheduler(_text(node))
-
-
 def _read_vip(node: Node) -> Address:
     return parse_vip(_text(node))
 
@@ -220,13 +220,6 @@ def _not_a_port(text: str) -> SourceError:
 def _port_label(port: PortKey) -> str:
     protocol, number = port
     return f"{number}/{protocol.label}"
-
-
-def _read_weight(node: Node) -> int:
-    text = _text(node)
-    if len(text) <= len(str(MAX_WEIGHT)) and _NUMBER.fullmatch(text) and int(text) <= MAX_WEIGHT:
-        return int(text)
-    raise SourceError(f"{shown(text)} is not a weight", hint=f"write a whole number from 0 to {MAX_WEIGHT}")
 
 
 def _read_ready(node: Node) -> bool:

@@ -38,7 +38,7 @@ def parse_flag(scheduler: str, text: str) -> ServiceFlag:
     known = FLAGS.get(scheduler, {})
     if text in known:
         return known[text]
-    hint = f"write {' or '.join(known)}" if known else "remove scheduler_flags"
+    hint = f"write {' or '.join(known)}" if known else "name no flags"
     raise SourceError(f"{shown(text)} is not a flag of the scheduler {scheduler}", hint=hint)
 
 
@@ -51,3 +51,14 @@ def usual_flags(scheduler: str, defaults: ServiceDefaults) -> ServiceFlag:
     if scheduler == defaults.scheduler:
         return defaults.flags
     return ServiceFlag.SCHEDULER_1 | ServiceFlag.SCHEDULER_2 if scheduler == "mh" else ServiceFlag.NONE
+
+
+def with_affinity(scheduler: str, flags: ServiceFlag, timeout_s: int) -> tuple[ServiceFlag, int]:
+    """Flags and persistence in seconds that keep every client address at one backend.
+
+    mh and sh choose by a hash: without the client's port in it, each address has one backend, on every director alike
+    and with nothing to remember. The others need the kernel's persistence templates, which a director has for itself.
+    """
+    if scheduler in FLAGS:
+        return flags & ~ServiceFlag.SCHEDULER_2, 0
+    return flags | ServiceFlag.PERSISTENT, timeout_s

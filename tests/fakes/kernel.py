@@ -87,10 +87,6 @@ class FakeIpvs(Faults):
     def close(self) -> None:
         """Nothing to give back."""
 
-    def dump_services(self) -> dict[ServiceKey, VirtualService]:
-        self.reading()
-        return dict(self._services)
-
     def dump(self) -> dict[ServiceKey, ObservedService]:
         return self.read(self._services)
 

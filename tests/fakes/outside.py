@@ -14,17 +14,25 @@ from appliance.model.routing import PeerView, Routing
 class FakeRouter:
     """BIRD with two established peers that is told and read like the real one.
 
-    ``history`` holds every set it was told, in order; ``fault`` is raised instead of an answer while it is set;
-    ``deaf`` keeps the old routes although it says yes.
+    ``history`` holds every set it was told, in order; ``fault`` is raised instead of an answer while it is set,
+    ``refusal`` where it is to take over its configuration; ``deaf`` keeps the old routes although it says yes.
     """
 
     def __init__(self, held: frozenset[Address] = frozenset()) -> None:
         self.held = held
         self.history: list[frozenset[Address]] = []
         self.observations = 0
+        self.installs = 0
         self.fault: BirdError | None = None
+        self.refusal: BirdError | None = None
         self.deaf = False
         self.wait_s = 0.0
+
+    async def install(self) -> None:
+        self.installs += 1
+        fault = self.fault or self.refusal
+        if fault is not None:
+            raise fault
 
     async def observe(self) -> Routing:
         if self.fault is not None:

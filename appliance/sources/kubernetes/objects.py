@@ -7,7 +7,7 @@ server's clients must; a field of a wrong type, or an address that is none, spoi
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -23,6 +23,8 @@ ProtocolName = Literal["TCP", "UDP", "SCTP"]
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252})")
 _STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
 _MSGSPEC_PATH = re.compile(r"(?P<what>.*) - at (?:key in )?`\$\.?(?P<path>.*)`", re.DOTALL)
+# The only message that quotes the input, as it is and of whatever length.
+_MSGSPEC_QUOTING = "Invalid enum value"
 
 
 class _Object(msgspec.Struct, frozen=True, rename="camel"):
@@ -30,10 +32,13 @@ class _Object(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Metadata(_Object, frozen=True):
-    """Who an object is."""
+    """Who an object is. ``creation_timestamp`` is RFC 3339 in UTC, so that text order is the order of time."""
 
     name: str
     namespace: str | None = None
+    uid: str | None = None
+    resource_version: str | None = None
+    creation_timestamp: str | None = None
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
 
@@ -47,18 +52,37 @@ class ServicePort(_Object, frozen=True):
     target_port: PortNumber | str | None = None
 
 
+class ClientAffinity(_Object, frozen=True):
+    """For how long a client address keeps its backend; the API server's default is 10800 s."""
+
+    timeout_seconds: Annotated[int, msgspec.Meta(ge=1, le=86400)] | None = None
+
+
+class AffinityConfig(_Object, frozen=True):
+    """Options of a session affinity."""
+
+    client_ip: ClientAffinity | None = msgspec.field(name="clientIP", default=None)
+
+
 class ServiceSpec(_Object, frozen=True):
-    """What a Service wants."""
+    """What a Service wants.
+
+    ``externalIPs`` is not among the fields: whoever may write a Service may write any address there (CVE-2020-8554).
+    """
 
     type: str | None = None
     ports: tuple[ServicePort, ...] | None = None
     load_balancer_ip: str | None = msgspec.field(name="loadBalancerIP", default=None)
+    load_balancer_class: str | None = None
+    session_affinity: Literal["None", "ClientIP"] | None = None
+    session_affinity_config: AffinityConfig | None = None
 
 
 class Ingress(_Object, frozen=True):
-    """One address that was given to a Service."""
+    """One address that was given to a Service, or the name of a host that nobody here can announce."""
 
     ip: str | None = None
+    hostname: str | None = None
 
 
 class LoadBalancer(_Object, frozen=True):
@@ -90,7 +114,10 @@ class EndpointPort(_Object, frozen=True):
 
 
 class Conditions(_Object, frozen=True):
-    """State of an endpoint. ``ready`` unset means ready (discovery/v1, EndpointConditions)."""
+    """State of an endpoint (discovery/v1, EndpointConditions).
+
+    ``ready`` unset means ready, ``serving`` unset means whatever ``ready`` means, ``terminating`` unset means no.
+    """
 
     ready: bool | None = None
     serving: bool | None = None
@@ -135,6 +162,7 @@ class Endpoints(_Object, frozen=True):
 
 
 KubernetesObject = Service | EndpointSlice | Endpoints
+K = TypeVar("K", bound=KubernetesObject)
 
 KINDS: dict[tuple[str, str], type[KubernetesObject]] = {
     ("v1", "Service"): Service,
@@ -161,7 +189,22 @@ class Malformed(SourceError):
         self.path = path
 
 
-def decode(kind: type[KubernetesObject], tree: object) -> KubernetesObject:
+def decode_json(kind: type[K], text: bytes | msgspec.Raw) -> K:
+    """One object as the API server sends it; only the fields in use are ever built.
+
+    Raises:
+        Malformed: as in decode, or the text is no JSON.
+    """
+    try:
+        try:
+            return _checked(msgspec.json.decode(text, type=kind))
+        except msgspec.ValidationError:
+            return decode(kind, msgspec.json.decode(text))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Malformed("", f"not JSON: {error}", "see what stands between here and the API server") from None
+
+
+def decode(kind: type[K], tree: object) -> K:
     """Plain data (dicts, lists, strings, numbers) as an object of that kind.
 
     Raises:
@@ -172,12 +215,18 @@ def decode(kind: type[KubernetesObject], tree: object) -> KubernetesObject:
     except msgspec.ValidationError as error:
         match = _MSGSPEC_PATH.fullmatch(str(error))
         what, path = (match["what"], match["path"]) if match else (str(error), "")
-        what = f"{_shown_at(tree, path)}: {what}"
-        raise Malformed(path, what, f"see {kind.__name__} in the Kubernetes API reference") from None
+        what = _MSGSPEC_QUOTING if what.startswith(_MSGSPEC_QUOTING) else what
+        remedy = f"see {kind.__name__} in the Kubernetes API reference"
+        raise Malformed(path, f"{_shown_at(tree, path)}: {what}", remedy) from None
+    return _checked(value)
+
+
+def _checked(value: K) -> K:
+    """The object, if also what the types alone do not say holds: names are names, and addresses are addresses."""
     _check_names(value.metadata)
     for path, text in _addresses(value):
         try:
-            (parse_vip if kind is Service else parse_backend)(text)
+            (parse_vip if isinstance(value, Service) else parse_backend)(text)
         except SourceError as error:
             raise Malformed(path, error.message, error.hint) from None
     return value
@@ -216,32 +265,35 @@ def _check_names(metadata: Metadata) -> None:
 
 def _addresses(value: KubernetesObject) -> Iterator[tuple[str, str]]:
     if isinstance(value, Service):
-        yield from vips_of(value)
-    elif isinstance(value, EndpointSlice):
-        if value.address_type != "FQDN":
-            for index, endpoint in enumerate(value.endpoints or ()):
-                yield from _numbered(f"endpoints[{index}].addresses", endpoint.addresses or ())
-    else:
+        yield from vips_of(value, requested=True)
+    elif isinstance(value, Endpoints):
         for index, subset in enumerate(value.subsets or ()):
             path = f"subsets[{index}]"
             yield from _numbered(f"{path}.addresses", (one.ip for one in subset.addresses or ()))
             yield from _numbered(f"{path}.notReadyAddresses", (one.ip for one in subset.not_ready_addresses or ()))
+    elif value.address_type != "FQDN":
+        for index, endpoint in enumerate(value.endpoints or ()):
+            yield from _numbered(f"endpoints[{index}].addresses", endpoint.addresses or ())
 
 
-def vips_of(service: Service) -> tuple[tuple[str, str], ...]:
-    """Path and text of every VIP: those of the status, else the one that the spec asks for; none for other types."""
+def vips_of(service: Service, *, requested: bool) -> tuple[tuple[str, str], ...]:
+    """Path and text of every VIP: those of the status; none for other types than LoadBalancer.
+
+    With ``requested`` also the one that the spec asks for, where the status has none.
+    """
     spec = service.spec or ServiceSpec()
     if spec.type != "LoadBalancer":
         return ()
+    path = "status.loadBalancer.ingress[{}].ip"
+    given = tuple((path.format(index), one.ip) for index, one in enumerate(ingress_of(service)) if one.ip)
+    asked = (("spec.loadBalancerIP", spec.load_balancer_ip),) if requested and spec.load_balancer_ip else ()
+    return given or asked
+
+
+def ingress_of(service: Service) -> tuple[Ingress, ...]:
+    """What the Service was given."""
     balancer = (service.status and service.status.load_balancer) or LoadBalancer()
-    given = tuple(
-        (f"status.loadBalancer.ingress[{index}].ip", ingress.ip)
-        for index, ingress in enumerate(balancer.ingress or ())
-        if ingress.ip
-    )
-    if given or not spec.load_balancer_ip:
-        return given
-    return (("spec.loadBalancerIP", spec.load_balancer_ip),)
+    return balancer.ingress or ()
 
 
 def _numbered(path: str, texts: Iterable[str]) -> Iterator[tuple[str, str]]:

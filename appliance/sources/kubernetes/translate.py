@@ -1,16 +1,18 @@
 """Services, EndpointSlices and Endpoints -> desired services. Pure: the same for files and for a watched cluster."""
 
+import enum
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import NamedTuple
 
-from appliance.errors import SourceError
 from appliance.model.address import Address
-from appliance.model.desired import Backend, DesiredService, Problem, ServiceDefaults, canonical
-from appliance.model.service import Protocol, ServiceKey
+from appliance.model.desired import Backend, DesiredService, Note, Problem, Remark, ServiceDefaults, canonical
+from appliance.model.service import Protocol, ServiceFlag, ServiceKey
+from appliance.sources.kubernetes.annotations import SCHEDULER_FLAGS, Terms, read_terms
 from appliance.sources.kubernetes.objects import (
     SERVICE_NAME_LABEL,
+    Conditions,
     EndpointPort,
     Endpoints,
     EndpointSlice,
@@ -18,37 +20,54 @@ from appliance.sources.kubernetes.objects import (
     Service,
     ServicePort,
     ServiceSpec,
+    ingress_of,
     owner_of,
     vips_of,
 )
 from appliance.sources.nodes import shown
-from appliance.sources.scheduling import parse_scheduler, usual_flags
+from appliance.sources.scheduling import with_affinity
 
-SCHEDULER_ANNOTATION = "balanced.demonware.net/ipvs-scheduler"
+DEFAULT_AFFINITY_S = 10800
+"""Timeout of a session affinity that names none (core/v1, ClientIPConfig)."""
 
 _SAME_PORT = "make targetPort equal to port, and let the pods listen there; direct server return rewrites no ports"
 
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """What a set of objects asks for, in the order of its Services; refused parts are problems, the rest stands."""
+    """What a set of objects asks for, in the order of its Services.
+
+    Refused parts are problems, the rest stands. Notes are about what was taken otherwise than it is written.
+    """
 
     services: tuple[DesiredService, ...] = ()
     problems: tuple[Problem, ...] = ()
+    notes: tuple[Note, ...] = ()
+
+
+class _State(enum.IntEnum):
+    """How fit an endpoint is for new connections, the fittest last."""
+
+    UNREADY = 0
+    LEAVING = 1
+    READY = 2
 
 
 class _Group(NamedTuple):
-    """Backends that share a set of ports. ``version`` is their IP version, 0 where both may occur."""
+    """Endpoints that share a set of ports. ``version`` is their IP version, 0 where both may occur."""
 
-    name: str
     version: int
     ports: tuple[EndpointPort, ...]
-    backends: tuple[Backend, ...]
+    endpoints: tuple[tuple[Address, _State], ...]
 
 
-def translate(objects: Iterable[Placed], defaults: ServiceDefaults) -> Translation:
-    """Desired services of every Service of type LoadBalancer; slices go before Endpoints where a Service has both."""
-    services: list[Placed] = []
+def translate(objects: Iterable[Placed], defaults: ServiceDefaults, *, from_files: bool = False) -> Translation:
+    """Desired services of every Service of type LoadBalancer; slices go before Endpoints where a Service has both.
+
+    Objects ``from_files`` are the operator's own, so that their ``spec.loadBalancerIP`` counts where the status has no
+    address. In a cluster anybody who may write a Service can write it, the status only who assigns the addresses.
+    """
+    services: list[tuple[Service, str]] = []
     slices: dict[str, list[_Group]] = {}
     subsets: dict[str, list[_Group]] = {}
     for placed in objects:
@@ -59,71 +78,88 @@ def translate(objects: Iterable[Placed], defaults: ServiceDefaults) -> Translati
                     slices.setdefault(f"{value.metadata.namespace or 'default'}/{name}", []).append(_of_slice(value))
             case Endpoints() as value:
                 subsets.setdefault(owner_of(value.metadata), []).extend(_of_endpoints(value))
-            case Service():
-                services.append(placed)
-    wanted: list[DesiredService] = []
-    problems: list[Problem] = []
-    for placed in services:
-        owner = owner_of(placed.value.metadata)
+            case Service() as value:
+                services.append((value, placed.origin))
+    parts = []
+    for service, origin in services:
+        owner = owner_of(service.metadata)
         groups = slices.get(owner) or subsets.get(owner) or []
-        _translate_service(placed, tuple(groups), defaults, wanted, problems)
-    return Translation(tuple(wanted), tuple(problems))
+        parts.append(_translate_service(service, origin, groups, defaults, from_files=from_files))
+    return Translation(
+        tuple(each for part in parts for each in part.services),
+        tuple(each for part in parts for each in part.problems),
+        tuple(each for part in parts for each in part.notes),
+    )
 
 
 def _translate_service(
-    placed: Placed,
-    groups: tuple[_Group, ...],
-    defaults: ServiceDefaults,
-    wanted: list[DesiredService],
-    problems: list[Problem],
-) -> None:
-    service = placed.value
-    if not isinstance(service, Service):
-        return
+    service: Service, origin: str, groups: list[_Group], defaults: ServiceDefaults, *, from_files: bool
+) -> Translation:
     spec = service.spec or ServiceSpec()
     if spec.type != "LoadBalancer":
-        return
+        return Translation()
     owner = owner_of(service.metadata)
-    where = f"{placed.origin}: service {owner}" if placed.origin else f"service {owner}"
-    vips = dict.fromkeys(ip_address(text) for _, text in vips_of(service))
+    where = f"{origin}: service {owner}" if origin else f"service {owner}"
+    vips = dict.fromkeys(ip_address(text) for _, text in vips_of(service, requested=from_files))
+    terms = read_terms(service.metadata.annotations or {}, where, owner, defaults)
+    flags, persistence_s = terms.flags, 0
+    if spec.session_affinity == "ClientIP":
+        flags, persistence_s = with_affinity(terms.scheduler, flags, _affinity_s(spec))
+    remarks = [*terms.remarks, *_left_out(service, terms, flags, where)]
     if not vips:
-        remedy = "write status.loadBalancer.ingress[].ip or spec.loadBalancerIP"
-        problems.append(Problem(where, "has no VIP", remedy))
-    scheduler = _scheduler(service, defaults, where, problems)
+        remarks.append(_without_vip(service, where, from_files=from_files))
+    wanted: list[DesiredService] = []
     for port in spec.ports or ():
         refusal = _refusal(port, groups)
         if refusal:
-            problems.append(Problem(f"{where}: port {port.port}", refusal, _SAME_PORT))
+            remarks.append(Problem(f"{where}: port {port.port}", refusal, _SAME_PORT, owner))
             continue
-        for vip in vips:
-            wanted.append(  # noqa: PERF401 - a comprehension of this size reads worse
-                DesiredService(
-                    key=ServiceKey(vip, Protocol[port.protocol or "TCP"], port.port),
-                    owner=owner,
-                    scheduler=scheduler,
-                    flags=usual_flags(scheduler, defaults),
-                    tunnel=defaults.tunnel,
-                    backends=_backends(vip, port, groups),
-                    origin=placed.origin,
-                )
+        wanted.extend(
+            DesiredService(
+                key=ServiceKey(vip, Protocol[port.protocol or "TCP"], port.port),
+                owner=owner,
+                scheduler=terms.scheduler,
+                flags=flags,
+                tunnel=terms.tunnel,
+                backends=_backends(vip, port, groups, terms.weight),
+                persistence_s=persistence_s,
+                announce=terms.announce,
+                drain_s=terms.drain_s,
+                origin=origin,
             )
-
-
-def _scheduler(service: Service, defaults: ServiceDefaults, where: str, problems: list[Problem]) -> str:
-    """The scheduler that the annotation names. One that is not known falls back to the default, as it always did."""
-    text = (service.metadata.annotations or {}).get(SCHEDULER_ANNOTATION)
-    if text is None:
-        return defaults.scheduler
-    try:
-        return parse_scheduler("mh" if text == "hrw" else text)
-    except SourceError as error:
-        problems.append(
-            Problem(f"{where}: {SCHEDULER_ANNOTATION}", f"{error.message}, the default is used", error.hint)
+            for vip in vips
         )
-        return defaults.scheduler
+    return Translation(
+        tuple(wanted),
+        tuple(each for each in remarks if isinstance(each, Problem)),
+        tuple(each for each in remarks if isinstance(each, Note)),
+    )
 
 
-def _refusal(port: ServicePort, groups: tuple[_Group, ...]) -> str:
+def _affinity_s(spec: ServiceSpec) -> int:
+    config = spec.session_affinity_config and spec.session_affinity_config.client_ip
+    return (config and config.timeout_seconds) or DEFAULT_AFFINITY_S
+
+
+def _left_out(service: Service, terms: Terms, flags: ServiceFlag, where: str) -> Iterator[Note]:
+    """What is said where a flag was asked for by name that a session affinity has no use for."""
+    if terms.flags & ~flags and SCHEDULER_FLAGS in (service.metadata.annotations or {}):
+        flag = f"{terms.scheduler}-port"
+        what = f"{flag} is left out, for sessionAffinity is ClientIP"
+        yield Note(f"{where}: {SCHEDULER_FLAGS}", what, f"remove {flag} or sessionAffinity", owner_of(service.metadata))
+
+
+def _without_vip(service: Service, where: str, *, from_files: bool) -> Remark:
+    """A Service that has no address is refused, unless it only waits for the one who assigns the addresses."""
+    owner = owner_of(service.metadata)
+    if from_files:
+        return Problem(where, "has no VIP", "write status.loadBalancer.ingress[].ip or spec.loadBalancerIP", owner)
+    if ingress_of(service):
+        return Problem(where, "has no VIP, only a host name", "have an IP address assigned to it", owner)
+    return Note(where, "has no VIP yet", "see what assigns addresses to Services in this cluster", owner)
+
+
+def _refusal(port: ServicePort, groups: list[_Group]) -> str:
     """Why a port cannot be served without rewriting it; empty when it can."""
     if isinstance(port.target_port, int) and port.target_port != port.port:
         return f"targetPort {port.target_port} differs from port {port.port}"
@@ -140,35 +176,46 @@ def _numbers(port: ServicePort, group: _Group) -> Iterator[int]:
     return (one.port for one in group.ports if one.port and (one.name or "", one.protocol or "TCP") == wanted)
 
 
-def _backends(vip: Address, port: ServicePort, groups: tuple[_Group, ...]) -> tuple[Backend, ...]:
-    """The backends that serve the port, each once; ready if any group says so.
+def _backends(vip: Address, port: ServicePort, groups: list[_Group], weight: int) -> tuple[Backend, ...]:
+    """The backends that serve the port, each once, as fit as its fittest group says.
 
     A dual-stack Service has one slice per family for the same pods: a VIP takes those of its own family. Only where
     there is no such slice does it take the other family's, which the tunnel carries as well.
+
+    Where none is ready, those that are terminating and still serve go on serving, as with kube-proxy (KEP-1669).
     """
     own = any(group.version == vip.version for group in groups)
-    chosen: dict[Address, Backend] = {}
+    states: dict[Address, _State] = {}
     for group in groups:
         if (own and group.version not in {vip.version, 0}) or port.port not in _numbers(port, group):
             continue
-        for backend in group.backends:
-            if backend.address not in chosen or backend.ready:
-                chosen[backend.address] = backend
-    return canonical(chosen.values())
+        for address, state in group.endpoints:
+            states[address] = max(state, states.get(address, state))
+    least = _State.READY if _State.READY in states.values() else _State.LEAVING
+    return canonical(Backend(address, weight, state >= least) for address, state in states.items())
 
 
 def _of_slice(value: EndpointSlice) -> _Group:
-    backends: list[Backend] = []
-    for endpoint in value.endpoints or ():
-        conditions = endpoint.conditions
-        ready = conditions is None or (conditions.ready is not False and not conditions.terminating)
-        backends.extend(Backend(ip_address(text), ready=ready) for text in (endpoint.addresses or ())[:1])
-    version = 4 if value.address_type == "IPv4" else 6
-    return _Group(value.metadata.name, version, value.ports or (), tuple(backends))
+    endpoints = tuple(
+        (ip_address(text), _state(endpoint.conditions))
+        for endpoint in value.endpoints or ()
+        for text in (endpoint.addresses or ())[:1]
+    )
+    return _Group(4 if value.address_type == "IPv4" else 6, value.ports or (), endpoints)
+
+
+def _state(conditions: Conditions | None) -> _State:
+    if conditions is None:
+        return _State.READY
+    ready = conditions.ready is not False
+    if not conditions.terminating:
+        return _State.READY if ready else _State.UNREADY
+    serving = ready if conditions.serving is None else conditions.serving
+    return _State.LEAVING if serving else _State.UNREADY
 
 
 def _of_endpoints(value: Endpoints) -> Iterator[_Group]:
     for subset in value.subsets or ():
-        ready = tuple(Backend(ip_address(one.ip)) for one in subset.addresses or ())
-        rest = tuple(Backend(ip_address(one.ip), ready=False) for one in subset.not_ready_addresses or ())
-        yield _Group(value.metadata.name, 0, subset.ports or (), ready + rest)
+        ready = tuple((ip_address(one.ip), _State.READY) for one in subset.addresses or ())
+        rest = tuple((ip_address(one.ip), _State.UNREADY) for one in subset.not_ready_addresses or ())
+        yield _Group(0, subset.ports or (), ready + rest)

@@ -8,6 +8,7 @@ from ipaddress import ip_address
 import pytest
 
 from appliance.director.ports import Ipvs
+from appliance.model.observed import ObservedService
 from appliance.model.plan import (
     AddDestination,
     AddService,
@@ -64,8 +65,7 @@ def done(ipvs: Ipvs, steps: Sequence[ServiceStep]) -> None:
 )
 def test_a_service_is_read_as_it_was_added(ipvs: Ipvs, service: VirtualService) -> None:
     done(ipvs, [AddService(service)])
-    assert ipvs.dump_services() == {service.key: service}
-    assert ipvs.dump()[service.key].service == service == ipvs.read([service.key])[service.key].service
+    assert ipvs.dump() == {service.key: ObservedService(service)} == ipvs.read([service.key])
 
 
 @pytest.mark.parametrize("key", [WEB, DNS], ids=["IPv4 service", "IPv6 service"])
@@ -107,7 +107,7 @@ def test_switching_the_scheduler_keeps_the_destinations(ipvs: Ipvs) -> None:
 
 def test_flags_that_are_no_longer_wanted_are_cleared(ipvs: Ipvs) -> None:
     done(ipvs, [AddService(VirtualService(WEB, "mh", MH)), SetService(VirtualService(WEB, "mh"))])
-    assert ipvs.dump_services()[WEB].flags == ServiceFlag.NONE
+    assert ipvs.dump()[WEB].service.flags == ServiceFlag.NONE
     assert outcomes(ipvs, RemoveService(WEB)) == [("done", 0)]
 
 
@@ -146,7 +146,7 @@ def test_an_unknown_scheduler_is_fatal_and_changes_nothing(ipvs: Ipvs) -> None:
     done(ipvs, [AddService(standing)])
     unknown: list[ServiceStep] = [AddService(VirtualService(DNS, "nosuch")), SetService(VirtualService(WEB, "nosuch"))]
     assert outcomes(ipvs, *unknown) == [("fatal", errno.ENOENT)] * 2
-    assert ipvs.dump_services() == {WEB: standing}
+    assert ipvs.dump() == {WEB: ObservedService(standing)}
 
 
 @pytest.mark.parametrize(

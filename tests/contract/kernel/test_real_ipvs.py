@@ -8,6 +8,7 @@ from ipaddress import ip_address
 import pytest
 
 from appliance.ipvs.kernel import IpvsKernel
+from appliance.model.observed import ObservedService
 from appliance.model.plan import AddDestination, AddService, Outcome, SetDestination
 from appliance.model.service import (
     Destination,
@@ -89,7 +90,7 @@ DESTINATIONS = [
 def test_what_ipvsadm_makes_a_service_of_we_read_and_write_likewise(command: str, service: VirtualService) -> None:
     with IpvsKernel() as ipvs:
         ipvsadm(f"-A {command}")
-        assert ipvs.dump_services() == {service.key: service}
+        assert ipvs.dump() == {service.key: ObservedService(service)}
         theirs = ipvsadm("-S -n")
         ipvsadm("-C")
         assert [result.outcome for result in ipvs.apply([AddService(service)])] == [Outcome.DONE]

@@ -12,6 +12,7 @@ import pytest
 from appliance.errors import SourceError
 from appliance.model.desired import ServiceDefaults, Snapshot
 from appliance.sources.file import MAX_FILE_BYTES, FileSource, check_directory, read_directory
+from appliance.sources.native import SERVICE_KEYS
 
 DEADLINE_S = 10
 DEFAULTS = ServiceDefaults()
@@ -105,7 +106,7 @@ def test_i3_one_mistake_in_one_file_spoils_the_whole_set_and_all_mistakes_are_to
     with pytest.raises(SourceError) as caught:
         read_directory(tmp_path, DEFAULTS)
     assert str(caught.value).splitlines() == [
-        "b.yaml:4: colour: unknown key (the keys here are name, vip, ports, backends, scheduler, scheduler_flags)",
+        f"b.yaml:4: colour: unknown key (the keys here are {', '.join(SERVICE_KEYS)})",
         "c.yaml:1: the file says nothing (remove the file, or write services: [] to say so on purpose)",
         "d.yaml:1: cannot be read: No such file or directory (make it readable, or remove it)",
         "e.yaml:2: byte 0xff is not UTF-8 (save it as UTF-8)",

@@ -18,7 +18,7 @@ from appliance.model.plan import (
     SetDestination,
     SetService,
 )
-from appliance.model.service import Destination, Forwarding, Tunnel, TunnelType
+from appliance.model.service import Destination, Forwarding, ServiceKey, Tunnel, TunnelType
 from tests.unit.decide.values import addr, backend, dest, key, wanted
 
 WEB = key()
@@ -35,14 +35,15 @@ def compare(
     observed: tuple[ObservedService, ...],
     since_s: Mapping[DrainKey, float] | None = None,
     now_s: float = 1000.0,
+    times_s: Mapping[ServiceKey, float] | None = None,
 ) -> ServiceDiff:
-    """The diff with a drain time of 300 s and nothing announced."""
+    """The diff with a drain time of 300 s, unless the service has its own, and nothing announced."""
     return diff_services(
         {each.service.key: each for each in expected},
         {each.service.key: each for each in observed},
         wanted_vips=frozenset(each.service.key.vip for each in expected),
         live_vips=frozenset(),
-        drain=DrainPolicy(since_s or {}, now_s, 300.0),
+        drain=DrainPolicy(since_s or {}, now_s, 300.0, times_s or {}),
     )
 
 
@@ -69,6 +70,27 @@ def test_a_vanished_destination_goes_after_the_drain_time() -> None:
     diff = compare((ONLY_ONE,), (QUIET_TWO,), {DRAINING_TWO: 700.0})
 
     assert diff == ServiceDiff((RemoveDestination(WEB, dest(TWO, 0)),))
+
+
+@pytest.mark.parametrize(
+    ("times_s", "over"),
+    [
+        pytest.param({WEB: 100.0}, True, id="its own time is shorter"),
+        pytest.param({WEB: 100.1}, False, id="not quite its own time"),
+        pytest.param({WEB: 600.0}, False, id="its own time is longer"),
+        pytest.param({TLS: 100.0}, False, id="the time of another service"),
+    ],
+)
+def test_a_service_with_a_drain_time_of_its_own_keeps_to_it(times_s: dict[ServiceKey, float], *, over: bool) -> None:
+    diff = compare((ONLY_ONE,), (QUIET_TWO,), {DRAINING_TWO: 900.0}, times_s=times_s)
+
+    assert diff.build == ((RemoveDestination(WEB, dest(TWO, 0)),) if over else ())
+
+
+def test_with_a_drain_time_of_0_a_vanished_destination_goes_at_once() -> None:
+    diff = compare((ONLY_ONE,), (BOTH,), times_s={WEB: 0.0})
+
+    assert diff == ServiceDiff((RemoveDestination(WEB, dest(TWO)),))
 
 
 def test_a_draining_destination_that_somebody_gave_a_weight_drains_again() -> None:

@@ -4,7 +4,7 @@ from itertools import permutations
 
 import pytest
 
-from appliance.decide.expect import backend_subnets, expect, expect_service, load_order
+from appliance.decide.expect import expect, expect_service, load_order
 from appliance.model.desired import Backend, Desired, DesiredService
 from appliance.model.service import IPIP, Destination, Forwarding, ServiceFlag, Tunnel, TunnelType, VirtualService
 from tests.unit.decide.values import addr, backend, dest, key, net, wanted
@@ -75,13 +75,3 @@ def test_an_ipv4_vip_may_have_ipv6_backends_through_the_tunnel() -> None:
     (destination,) = expect_service(wanted(key(), backend("fd00::1"))).destinations
 
     assert (destination.forwarding, destination.tunnel) == (Forwarding.TUNNEL, IPIP)
-
-
-def test_each_backend_subnet_is_looked_up_once_with_the_prefix_of_its_family() -> None:
-    services = [
-        wanted(key(), backend("10.0.0.1"), backend("10.0.0.200"), backend("fd00::1")),
-        wanted(key(port=443), backend("10.0.0.1"), backend("10.0.1.1"), backend("fd00::ffff")),
-    ]
-
-    assert backend_subnets(services, 24, 64) == {net("10.0.0.0/24"), net("10.0.1.0/24"), net("fd00::/64")}
-    assert backend_subnets([], 24, 64) == frozenset()

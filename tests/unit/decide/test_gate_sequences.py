@@ -79,7 +79,7 @@ def test_what_is_repaired_again_and_again_is_not_announced(history: Passes, poli
 def test_a_withdrawn_vip_stays_down_as_long_as_its_damping_says(history: Passes, policy: GatePolicy) -> None:
     flaps, hold_until_s, withdrawn_s = 0, float("-inf"), float("-inf")
     for moment in replay(adopted(0), history, policy):
-        if moment.closed and moment.evidence.proof is not None:
+        if moment.closed:
             flaps = flaps + 1 if moment.now_s - withdrawn_s <= policy.forget_s else 1
             withdrawn_s = moment.now_s
             hold_until_s = moment.now_s + hold_s(flaps, policy)

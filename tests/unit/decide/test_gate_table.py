@@ -2,7 +2,7 @@
 
 import pytest
 
-from appliance.decide.gate import Evidence, GatePolicy, GateState, Phase, adopted, hold_s, step
+from appliance.decide.gate import Evidence, GatePolicy, GateState, Phase, adopted, forgotten, hold_s, step
 from tests.unit.decide.strategies import BAD, GOOD
 
 POLICY = GatePolicy(rise=3, max_repairs=3, repair_window_s=2.5)
@@ -77,7 +77,7 @@ def test_every_state_meets_every_evidence(state: str, found: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, state in STATES.items() if state.announce])
-@pytest.mark.parametrize("found", ["bad", "bad in spite of repair"])
+@pytest.mark.parametrize("found", ["bad", "bad in spite of repair", "unwanted"])
 def test_a_withdrawal_of_an_announced_vip_counts_as_a_flap(name: str, found: str) -> None:
     after = step(STATES[name], EVIDENCE[found], POLICY, NOW_S)
 
@@ -85,10 +85,11 @@ def test_a_withdrawal_of_an_announced_vip_counts_as_a_flap(name: str, found: str
 
 
 @pytest.mark.parametrize("name", [name for name, state in STATES.items() if not state.announce])
-def test_a_bad_proof_of_a_vip_that_is_down_is_no_flap_and_prolongs_no_hold(name: str) -> None:
+@pytest.mark.parametrize("found", ["bad", "unwanted"])
+def test_a_vip_that_is_down_does_not_flap_and_no_hold_is_prolonged(name: str, found: str) -> None:
     before = STATES[name]
 
-    after = step(before, EVIDENCE["bad"], POLICY, NOW_S)
+    after = step(before, EVIDENCE[found], POLICY, NOW_S)
 
     assert (after.flaps, after.withdrawn_s, after.hold_until_s) == (
         before.flaps,
@@ -120,3 +121,23 @@ def test_withdrawals_far_apart_are_forgotten(quiet_s: float, flaps: int, held_s:
     after = step(state, Evidence(BAD), GatePolicy(), NOW_S)
 
     assert (after.flaps, after.hold_until_s) == (flaps, NOW_S + held_s)
+
+
+@pytest.mark.parametrize(
+    ("state", "now_s", "expected"),
+    [
+        pytest.param(GateState(), 0.0, True, id="never announced"),
+        pytest.param(GateState(withdrawn_s=100, flaps=9), 220.0, False, id="withdrawn 120 s ago"),
+        pytest.param(GateState(withdrawn_s=100, flaps=9), 220.1, True, id="withdrawn longer ago"),
+        pytest.param(GateState(Phase.UP, withdrawn_s=100), 900.0, False, id="announced"),
+    ],
+)
+def test_what_could_still_damp_a_return_is_not_forgotten(state: GateState, now_s: float, expected: object) -> None:
+    assert forgotten(state, GatePolicy(), now_s) is expected
+
+
+def test_a_hold_longer_than_the_memory_is_kept_to_its_end() -> None:
+    policy = GatePolicy(max_hold_s=60, forget_s=10)
+
+    assert not forgotten(GateState(withdrawn_s=100), policy, 160.0)
+    assert forgotten(GateState(withdrawn_s=100), policy, 160.1)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.decide.merge import merge
-from appliance.model.desired import DesiredService, Problem, Snapshot
+from appliance.model.desired import DesiredService, Note, Problem, Snapshot
 from appliance.model.service import ServiceKey
 from tests.unit.decide.values import addr, backend, key, net, wanted
 
@@ -100,6 +100,21 @@ def test_i3_what_a_source_had_to_refuse_takes_nothing_else_with_it() -> None:
 
     assert desired.services.keys() == {WEB.key, TLS.key}
     assert desired.problems == (problem,)
+
+
+def test_notes_of_all_sources_are_handed_on_and_refuse_nothing() -> None:
+    first, second = Note("service default/web", "hrw"), Note("service default/tls", "no VIP yet")
+
+    desired = merge([Snapshot("file", (WEB,), (), (first,)), Snapshot("kubernetes", (TLS,), (), (second,))], POOLS)
+
+    assert (desired.problems, desired.notes) == ((), (first, second))
+    assert desired.services.keys() == {WEB.key, TLS.key}
+
+
+def test_a_refusal_names_the_service_that_is_refused() -> None:
+    desired = merge([Snapshot("file", (WEB, RIVAL, OUTSIDE))], POOLS)
+
+    assert [each.owner for each in desired.problems] == ["default/far", "default/rival"]
 
 
 @given(st.permutations([WEB, RIVAL, TLS, V6, OUTSIDE]))

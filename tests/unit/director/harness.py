@@ -51,7 +51,8 @@ class Node:
 
     def director(self) -> Director:
         ports = Ports(self.ipvs, self.link, self.routes, self.monitor, self.router, {"file": self.source})
-        return Director(self.settings, ports, Journal(self.log, prefix=False), asyncio.get_running_loop().time)
+        clock = asyncio.get_running_loop().time
+        return Director(self.settings, ports, Journal(self.log, prefix=False), clock, clock)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Director]:

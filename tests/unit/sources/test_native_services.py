@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.model.desired import Backend, ServiceDefaults
+from appliance.model.desired import Announce, Backend, ServiceDefaults
 from appliance.model.service import Protocol, ServiceFlag, ServiceKey, Tunnel, TunnelType
 from appliance.sources.kubernetes.translate import translate
 from appliance.sources.manifest import parse_manifest
@@ -23,7 +23,7 @@ def test_every_example_of_the_user_guide_is_read_without_a_mistake() -> None:
     found = []
     for text in examples():
         manifest = parse_manifest("web.yaml", text, ServiceDefaults())
-        translation = translate(manifest.objects, ServiceDefaults())
+        translation = translate(manifest.objects, ServiceDefaults(), from_files=True)
         assert (manifest.mistakes, translation.problems) == ((), ())
         found.append([(str(one.key), one.owner, one.ready) for one in (*manifest.services, *translation.services)])
     assert found == [
@@ -69,6 +69,20 @@ def test_scheduler_flags(lines: str, flags: ServiceFlag) -> None:
     text = f"{lines}vip: 10.50.0.1\nports: [80]\nbackends: []\n"
     [service] = parse_manifest("web.yaml", text, ServiceDefaults()).services
     assert service.flags == flags
+
+
+def test_a_service_says_how_it_is_announced_drained_and_reached() -> None:
+    text = "announce: always\ndrain_s: 600\ntunnel: gue:6080\nvip: 10.50.0.1\nports: [80]\nbackends: []\n"
+    [service] = parse_manifest("web.yaml", text, ServiceDefaults()).services
+    assert (service.announce, service.drain_s) == (Announce.ALWAYS, 600)
+    assert service.tunnel == Tunnel(TunnelType.GUE, 6080)
+
+
+def test_a_service_that_says_nothing_of_it_gets_the_defaults() -> None:
+    text = "vip: 10.50.0.1\nports: [80]\nbackends: []\n"
+    [service] = parse_manifest("web.yaml", text, ServiceDefaults(tunnel=Tunnel(TunnelType.GRE))).services
+    assert (service.announce, service.drain_s) == (Announce.ANY, None)
+    assert service.tunnel == Tunnel(TunnelType.GRE)
 
 
 def test_mh_gets_its_fallback_also_where_it_is_not_the_default() -> None:

@@ -1,26 +1,29 @@
 """Kubernetes objects -> desired services."""
 
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
 
-from appliance.model.desired import ServiceDefaults
+from appliance.decide.merge import merge
+from appliance.model.desired import ServiceDefaults, Snapshot
 from appliance.model.service import ServiceFlag
+from appliance.sources.kubernetes.annotations import SCHEDULER, SCHEDULER_FLAGS, WEIGHT
 from appliance.sources.kubernetes.objects import Endpoints, EndpointSlice, Placed, Service, decode
-from appliance.sources.kubernetes.translate import SCHEDULER_ANNOTATION, Translation, translate
+from appliance.sources.kubernetes.translate import Translation, translate
 
 JsonObject = dict[str, Any]
+MH = ServiceFlag.SCHEDULER_1 | ServiceFlag.SCHEDULER_2
 
 
 def service(**changes: Any) -> Placed:
     """default/web, VIP 10.50.0.1, port 80."""
     tree: JsonObject = {
-        "metadata": {"name": "web", "annotations": changes.get("annotations")},
+        "metadata": {"name": changes.get("name", "web"), "annotations": changes.get("annotations")},
         "spec": {"type": changes.get("type", "LoadBalancer"), "ports": changes.get("ports", [{"port": 80}])},
         "status": {"loadBalancer": {"ingress": changes.get("ingress", [{"ip": "10.50.0.1"}])}},
     }
-    if "load_balancer_ip" in changes:
-        tree["spec"]["loadBalancerIP"] = changes["load_balancer_ip"]
+    tree["spec"] |= changes.get("spec", {})
     return Placed(decode(Service, tree), "web.yaml:1")
 
 
@@ -44,7 +47,12 @@ def endpoints(*, ready: tuple[str, ...] = (), rest: tuple[str, ...] = ()) -> Pla
 
 
 def told(*objects: Placed) -> Translation:
+    """What a cluster's objects ask for."""
     return translate(objects, ServiceDefaults())
+
+
+def told_by_files(*objects: Placed) -> Translation:
+    return translate(objects, ServiceDefaults(), from_files=True)
 
 
 def backends(translation: Translation) -> dict[str, bool]:
@@ -74,22 +82,74 @@ def test_every_vip_and_every_port_is_a_service() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ingress", "vips"),
+    ("ingress", "in_files", "in_a_cluster"),
     [
-        pytest.param([], ["10.50.0.9"], id="the spec's where the status has none"),
-        pytest.param([{"ip": "10.50.0.1"}], ["10.50.0.1"], id="the status goes first"),
+        pytest.param([], ["10.50.0.9"], [], id="in files the spec's where the status has none"),
+        pytest.param([{"ip": "10.50.0.1"}], ["10.50.0.1"], ["10.50.0.1"], id="the status goes first"),
+        pytest.param([{"hostname": "lb"}], ["10.50.0.9"], [], id="a host name is no VIP"),
+        pytest.param([{"ip": "10.50.0.1"}, {"ip": "10.50.0.1"}], ["10.50.0.1"], ["10.50.0.1"], id="each once"),
     ],
 )
-def test_where_the_vip_comes_from(ingress: list[JsonObject], vips: list[str]) -> None:
-    translation = told(service(ingress=ingress, load_balancer_ip="10.50.0.9"))
-    assert [str(one.key.vip) for one in translation.services] == vips
+def test_where_the_vip_comes_from(ingress: list[JsonObject], in_files: list[str], in_a_cluster: list[str]) -> None:
+    asks = service(ingress=ingress, spec={"loadBalancerIP": "10.50.0.9"})
+    assert [str(one.key.vip) for one in told_by_files(asks).services] == in_files
+    assert [str(one.key.vip) for one in told(asks).services] == in_a_cluster
 
 
-def test_a_service_without_vip_is_a_problem() -> None:
-    [problem] = told(service(ingress=[])).problems
+def test_cve_2020_8554_external_ips_are_ignored() -> None:
+    """Anyone who may write a Service can write them: they would take over whatever address they name."""
+    hostile = service(spec={"externalIPs": ["10.50.0.66", "192.0.2.1"]})
+    for translation in (told(hostile), told_by_files(hostile)):
+        assert [str(one.key.vip) for one in translation.services] == ["10.50.0.1"]
+        assert (translation.problems, translation.notes) == ((), ())
+    only = service(ingress=[], spec={"externalIPs": ["10.50.0.66"]})
+    assert told(only).services == told_by_files(only).services == ()
+
+
+def test_i5_a_vip_of_the_status_outside_the_pools_is_refused_and_the_one_inside_is_served() -> None:
+    translation = told(service(ingress=[{"ip": "192.0.2.1"}, {"ip": "10.50.0.1"}]))
+    desired = merge([Snapshot("kubernetes", translation.services)], [ip_network("10.50.0.0/24")])
+    assert [str(key) for key in desired.services] == ["tcp/10.50.0.1:80"]
+    assert [(problem.owner, problem.what) for problem in desired.problems] == [
+        ("default/web", "192.0.2.1 is outside the pools of this node")
+    ]
+
+
+def test_of_two_services_on_one_vip_and_port_the_first_in_the_snapshot_keeps_it() -> None:
+    translation = told(service(name="older"), service(name="newer"), service(name="other", ports=[{"port": 443}]))
+    desired = merge([Snapshot("kubernetes", translation.services)], [ip_network("10.50.0.0/24")])
+    assert {str(key): one.owner for key, one in desired.services.items()} == {
+        "tcp/10.50.0.1:80": "default/older",
+        "tcp/10.50.0.1:443": "default/other",
+    }
+    assert [problem.owner for problem in desired.problems] == ["default/newer"]
+
+
+def test_a_service_without_vip_in_a_file_is_a_problem() -> None:
+    [problem] = told_by_files(service(ingress=[])).problems
     assert str(problem) == (
         "web.yaml:1: service default/web: has no VIP (write status.loadBalancer.ingress[].ip or spec.loadBalancerIP)"
     )
+
+
+def test_a_service_of_a_cluster_that_waits_for_its_vip_is_only_noted() -> None:
+    translation = told(service(ingress=[]))
+    assert translation.problems == ()
+    assert [note.what for note in translation.notes] == ["has no VIP yet"]
+
+
+@pytest.mark.parametrize(
+    ("ingress", "problems"),
+    [
+        pytest.param([{"hostname": "lb.example.org"}], ["has no VIP, only a host name"], id="only a host name"),
+        pytest.param([{"hostname": "lb.example.org"}, {"ip": "10.50.0.1"}], [], id="a host name beside an address"),
+        pytest.param([{}], ["has no VIP, only a host name"], id="nothing at all"),
+    ],
+)
+def test_a_host_name_is_a_problem_only_where_there_is_no_address(
+    ingress: list[JsonObject], problems: list[str]
+) -> None:
+    assert [problem.what for problem in told(service(ingress=ingress)).problems] == problems
 
 
 @pytest.mark.parametrize(
@@ -131,22 +191,68 @@ def test_a_refused_port_leaves_the_other_ports_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("conditions", "ready"),
+    ("conditions", "beside_a_ready_one", "alone"),
     [
-        (None, True),
-        ({}, True),
-        ({"ready": None}, True),
-        ({"ready": True}, True),
-        ({"ready": False}, False),
-        ({"ready": False, "serving": True, "terminating": True}, False),
-        ({"ready": True, "terminating": True}, False),
-        ({"terminating": True}, False),
-        ({"ready": True, "terminating": False}, True),
+        pytest.param(None, True, True, id="nothing said"),
+        pytest.param({}, True, True, id="empty"),
+        pytest.param({"ready": None}, True, True, id="ready unset"),
+        pytest.param({"ready": True}, True, True, id="ready"),
+        pytest.param({"ready": True, "terminating": False}, True, True, id="ready, explicitly not terminating"),
+        pytest.param({"ready": False}, False, False, id="not ready"),
+        pytest.param({"ready": False, "serving": False}, False, False, id="neither ready nor serving"),
+        pytest.param({"ready": False, "serving": True}, False, False, id="serving without being ready"),
+        pytest.param(
+            {"ready": False, "serving": True, "terminating": True}, False, True, id="terminating, still serving"
+        ),
+        pytest.param({"ready": False, "serving": False, "terminating": True}, False, False, id="terminating, done"),
+        pytest.param({"ready": False, "terminating": True}, False, False, id="terminating: serving is as ready"),
+        pytest.param({"terminating": True}, False, True, id="terminating and nothing else said"),
+        pytest.param({"ready": True, "terminating": True}, False, True, id="called ready all the same"),
     ],
 )
-def test_readiness_of_an_endpoint(conditions: JsonObject | None, ready: bool) -> None:  # noqa: FBT001 - a table's column
-    translation = told(service(), endpoint_slice({"addresses": ["10.1.0.1"], "conditions": conditions}))
-    assert backends(translation) == {"10.1.0.1": ready}
+def test_readiness_of_an_endpoint(conditions: JsonObject | None, beside_a_ready_one: bool, alone: bool) -> None:  # noqa: FBT001 - a table's columns
+    one = {"addresses": ["10.1.0.1"], "conditions": conditions}
+    assert backends(told(service(), endpoint_slice(one))) == {"10.1.0.1": alone}
+    assert backends(told(service(), endpoint_slice(one, "10.1.0.9"))) == {
+        "10.1.0.1": beside_a_ready_one,
+        "10.1.0.9": True,
+    }
+
+
+def leaving(address: str) -> JsonObject:
+    return {"addresses": [address], "conditions": {"ready": False, "serving": True, "terminating": True}}
+
+
+def unready(address: str) -> JsonObject:
+    return {"addresses": [address], "conditions": {"ready": False, "serving": False}}
+
+
+def test_terminating_endpoints_serve_on_only_while_none_is_ready() -> None:
+    """A rolling update whose new pods are not ready yet is no outage, as with kube-proxy (KEP-1669)."""
+    old = endpoint_slice(leaving("10.1.0.1"), leaving("10.1.0.2"), unready("10.1.0.3"))
+    assert backends(told(service(), old)) == {"10.1.0.1": True, "10.1.0.2": True, "10.1.0.3": False}
+    assert backends(told(service(), old, endpoint_slice("10.1.0.3"))) == {
+        "10.1.0.1": False,
+        "10.1.0.2": False,
+        "10.1.0.3": True,
+    }
+
+
+def test_terminating_endpoints_are_judged_for_each_port_and_family_by_itself() -> None:
+    ports = [{"port": 80, "name": "a"}, {"port": 443, "name": "b"}]
+    vips = [{"ip": "10.50.0.1"}, {"ip": "2001:db8::1"}]
+    translation = told(
+        service(ports=ports, ingress=vips),
+        endpoint_slice(leaving("10.1.0.1"), ports=ports),
+        endpoint_slice("10.1.0.2", ports=ports[1:]),
+        endpoint_slice(leaving("2001:db8:1::1"), family="IPv6", ports=ports),
+    )
+    assert {str(one.key): {str(each.address): each.ready for each in one.backends} for one in translation.services} == {
+        "tcp/10.50.0.1:80": {"10.1.0.1": True},
+        "tcp/10.50.0.1:443": {"10.1.0.1": False, "10.1.0.2": True},
+        "tcp/[2001:db8::1]:80": {"2001:db8:1::1": True},
+        "tcp/[2001:db8::1]:443": {"2001:db8:1::1": True},
+    }
 
 
 def test_endpoints_serve_where_there_is_no_slice() -> None:
@@ -156,9 +262,9 @@ def test_endpoints_serve_where_there_is_no_slice() -> None:
 
 
 def test_an_address_in_two_slices_is_one_backend_and_ready_if_either_says_so() -> None:
-    unready = {"addresses": ["10.1.0.1"], "conditions": {"ready": False}}
-    assert backends(told(service(), endpoint_slice(unready), endpoint_slice("10.1.0.1"))) == {"10.1.0.1": True}
-    assert backends(told(service(), endpoint_slice("10.1.0.1"), endpoint_slice(unready))) == {"10.1.0.1": True}
+    not_here = unready("10.1.0.1")
+    assert backends(told(service(), endpoint_slice(not_here), endpoint_slice("10.1.0.1"))) == {"10.1.0.1": True}
+    assert backends(told(service(), endpoint_slice("10.1.0.1"), endpoint_slice(not_here))) == {"10.1.0.1": True}
 
 
 def test_a_vip_takes_the_slices_of_its_own_family() -> None:
@@ -175,13 +281,13 @@ def test_an_empty_slice_of_the_own_family_is_not_replaced_by_the_other_family() 
 @pytest.mark.parametrize(
     ("text", "scheduler", "flags", "problems"),
     [
-        ("hrw", "mh", ServiceFlag.SCHEDULER_1 | ServiceFlag.SCHEDULER_2, 0),
+        ("hrw", "mh", MH, 0),
         ("rr", "rr", ServiceFlag.NONE, 0),
-        ("best", "mh", ServiceFlag.SCHEDULER_1 | ServiceFlag.SCHEDULER_2, 1),
+        ("best", "mh", MH, 1),
     ],
 )
 def test_the_scheduler_annotation(text: str, scheduler: str, flags: ServiceFlag, problems: int) -> None:
-    translation = told(service(annotations={SCHEDULER_ANNOTATION: text}))
+    translation = told(service(annotations={SCHEDULER: text}))
     [wanted] = translation.services
     assert (wanted.scheduler, wanted.flags, len(translation.problems)) == (scheduler, flags, problems)
 
@@ -192,3 +298,53 @@ def test_services_keep_the_order_of_the_objects_and_slices_may_come_first() -> N
 
 def test_slices_of_host_names_are_ignored() -> None:
     assert backends(told(service(), endpoint_slice("a.example.org", family="FQDN"))) == {}
+
+
+def test_the_weight_annotation_is_the_weight_of_every_backend() -> None:
+    [wanted] = told(service(annotations={WEIGHT: "7"}), endpoint_slice("10.1.0.1", unready("10.1.0.2"))).services
+    assert [(each.weight, each.ready) for each in wanted.backends] == [(7, True), (7, False)]
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "config", "flags", "persistence_s"),
+    [
+        pytest.param("mh", None, ServiceFlag.SCHEDULER_1, 0, id="mh: by the client address alone"),
+        pytest.param("mh", {"clientIP": {"timeoutSeconds": 60}}, ServiceFlag.SCHEDULER_1, 0, id="mh: no time-out"),
+        pytest.param("sh", None, ServiceFlag.NONE, 0, id="sh hashes as well"),
+        pytest.param("rr", None, ServiceFlag.PERSISTENT, 10800, id="rr: the kernel remembers, for the default time"),
+        pytest.param("rr", {"clientIP": {}}, ServiceFlag.PERSISTENT, 10800, id="rr: no time said"),
+        pytest.param("wlc", {"clientIP": {"timeoutSeconds": 60}}, ServiceFlag.PERSISTENT, 60, id="wlc: for that time"),
+    ],
+)
+def test_session_affinity_keeps_a_client_at_its_backend(
+    scheduler: str, config: JsonObject | None, flags: ServiceFlag, persistence_s: int
+) -> None:
+    spec = {"sessionAffinity": "ClientIP", "sessionAffinityConfig": config}
+    translation = told(service(annotations={SCHEDULER: scheduler}, spec=spec))
+    [wanted] = translation.services
+    assert (wanted.flags, wanted.persistence_s) == (flags, persistence_s)
+    assert (translation.problems, translation.notes) == ((), ())
+
+
+@pytest.mark.parametrize("affinity", ["None", None])
+def test_without_session_affinity_nothing_is_persistent(affinity: str | None) -> None:
+    spec = {"sessionAffinity": affinity, "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 60}}}
+    [wanted] = told(service(spec=spec)).services
+    assert (wanted.flags, wanted.persistence_s) == (MH, 0)
+
+
+def test_a_flag_asked_for_by_name_that_the_affinity_leaves_out_is_noted() -> None:
+    spec = {"sessionAffinity": "ClientIP"}
+    translation = told(service(annotations={SCHEDULER_FLAGS: "mh-port"}, spec=spec))
+    [wanted] = translation.services
+    assert wanted.flags == ServiceFlag.NONE
+    assert [note.what for note in translation.notes] == ["mh-port is left out, for sessionAffinity is ClientIP"]
+    assert told(service(annotations={SCHEDULER_FLAGS: "mh-fallback"}, spec=spec)).notes == ()
+
+
+def test_what_is_said_about_a_service_names_it() -> None:
+    """So that it can be told at the Service itself."""
+    bad = service(annotations={WEIGHT: "x", SCHEDULER: "hrw"}, ports=[{"port": 80, "targetPort": 81}], ingress=[])
+    translation = told(bad)
+    assert len(translation.problems) == len(translation.notes) == 2
+    assert {each.owner for each in (*translation.problems, *translation.notes)} == {"default/web"}

@@ -1,0 +1,40 @@
+"""The benchmark: ``make bench``, in the lab kernel. Prints what it measures; fails only if something does not work.
+
+With names of parts as arguments only those are run: programming, passes, withdrawal, footprint.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import tests.bench.footprint
+import tests.bench.passes
+import tests.bench.programming
+import tests.bench.withdrawal
+from tests.bench.figures import Report
+
+RESULT = Path(__file__).resolve().parents[2] / ".cache/bench.json"
+PARTS = {
+    "programming": tests.bench.programming.measure,
+    "passes": tests.bench.passes.measure,
+    "withdrawal": tests.bench.withdrawal.measure,
+    "footprint": tests.bench.footprint.measure,
+}
+
+
+def main() -> None:
+    """Run the parts in order and print the table; what was measured before a part broke is not lost."""
+    report = Report()
+    try:
+        for name in sys.argv[1:] or PARTS:
+            started_s = time.monotonic()
+            print(f"== {name}", flush=True)
+            PARTS[name](report)
+            print(f"   {name} took {time.monotonic() - started_s:.0f} s", flush=True)
+    finally:
+        report.save(RESULT)
+        print(f"\n{report.table()}\n\nraw figures: {RESULT}")
+
+
+if __name__ == "__main__":
+    main()
