@@ -7,11 +7,11 @@ VENV := .venv/.installed
 LAB_KERNELS ?=
 # What the lab runs; `make lab LAB_TESTS=tests/lab/test_lab_itself.py` runs a part of it.
 LAB_TESTS ?= tests/lab tests/contract/kernel
-PACKAGES := user-mode-linux bird2 ipvsadm iproute2 tcpdump curl kmod procps iputils-ping python3-venv
+PACKAGES := user-mode-linux bird2 ipvsadm iproute2 tcpdump curl kmod procps iputils-ping openssl python3-venv
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv setup birds lint unit golden contract lab test demo bench clean
+.PHONY: help venv setup birds kube lint unit golden contract lab test demo bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ setup: ## install the Debian packages that the lab needs, where missing (as root
 birds: venv ## fetch every supported BIRD version into a cache outside the tree
 	@$(BIN)/python -m tests.lab.birds
 
+kube: venv ## make a kube-apiserver and etcd in a cache outside the tree, where KUBEBUILDER_ASSETS names none
+	@$(BIN)/python -m tests.kube.assets
+
 lint: venv ## ruff, mypy, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -45,13 +48,13 @@ unit: venv ## unit tests: no network, no kernel, no other program
 golden: venv birds ## rendered texts and bytes against files, and those files against every BIRD
 	$(BIN)/python -m pytest tests/golden
 
-contract: venv setup birds ## one suite for a fake and for the real thing
+contract: venv setup birds kube ## one suite for a fake and for the real thing
 	$(BIN)/python -m pytest tests/contract
 
-lab: venv setup birds ## tests with real packets in a kernel of their own (LAB_KERNEL=host: in this machine's)
+lab: venv setup birds kube ## tests with real packets in a kernel of their own (LAB_KERNEL=host: in this machine's)
 	$(BIN)/python -m tests.lab.shards --kernels "$(LAB_KERNELS)" $(LAB_TESTS)
 
-test: setup venv birds lint unit golden contract lab ## everything above
+test: setup venv birds kube lint unit golden contract lab ## everything above
 
 demo: venv setup birds ## watch it work: two directors, one is broken, traffic goes on
 	@$(BIN)/python tests/lab/boot.py --timeout-s 180 -- $(BIN)/python tests/lab/demo.py

@@ -359,7 +359,7 @@ class Director(Section):
 
     resync_s: Seconds = Field(default=5.0, ge=0.5, le=300)
     """Seconds between two full comparisons of the kernel and BIRD with what they should hold. Default 5; it bounds how
-    long a hand-made change can stand, unless one comparison takes so much processor time (more than 1.5 % of this) that
+    long a hand-made change can stand, unless one comparison takes so much processor time (more than 1.25 % of this) that
     they move apart, at most six times. It cannot be disabled."""
 
     canary_s: Seconds = Field(default=0.5, ge=0.1, le=60)

@@ -1,5 +1,6 @@
 """Snapshots of all sources -> one desired state inside our pools."""
 
+import operator
 from collections.abc import Iterable, Mapping
 
 from appliance.model.address import Network
@@ -36,6 +37,43 @@ def merge(
         services[key] = holder
         problems.extend(_duplicate(claim, holder) for claim in claimants if claim is not holder)
     return Desired(services, tuple(problems), tuple(notes))
+
+
+def replaced(desired: Desired, before: Iterable[Snapshot], after: Iterable[Snapshot]) -> Desired | None:
+    """What merge would make of ``after``, worked out from what it made of ``before``; None where only merge can tell.
+
+    That is so unless every service stands where it stood, at the same key and of the same owner. Backends that come and
+    go leave all that as it is, and they are nearly all that ever happens: their cost must not grow with the table.
+    """
+    fresh: dict[ServiceKey, DesiredService] = {}
+    for old, new in zip(before, after, strict=True):
+        if old is new:
+            continue
+        if len(old.services) != len(new.services) or (old.problems, old.notes) != (new.problems, new.notes):
+            return None
+        for was, now in zip(old.services, new.services, strict=True):
+            if was is now:
+                continue
+            if (was.key, was.owner, was.origin) != (now.key, now.owner, now.origin):
+                return None
+            if desired.services.get(was.key) is was:
+                fresh[was.key] = now
+    return Desired({**desired.services, **fresh}, desired.problems, desired.notes)
+
+
+def changes(
+    before: Mapping[ServiceKey, DesiredService], after: Mapping[ServiceKey, DesiredService]
+) -> dict[ServiceKey, tuple[DesiredService | None, DesiredService | None]]:
+    """The services that are not the same objects before and after: each as it was and as it is, None where it is not.
+
+    Sources hand on an unchanged service as the same object, so no values need to be compared.
+    """
+    if len(before) == len(after) and all(map(operator.is_, before, after)):
+        # The same keys in the same order: no key needs to be hashed, which is most of the cost of what follows.
+        pairs = zip(after, before.values(), after.values(), strict=True)
+        return {key: (old, new) for key, old, new in pairs if old is not new}
+    gone = {key: (old, None) for key, old in before.items() if key not in after}
+    return gone | {key: (before.get(key), new) for key, new in after.items() if before.get(key) is not new}
 
 
 def _outside(service: DesiredService, pools: tuple[Network, ...]) -> Problem:

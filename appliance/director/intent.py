@@ -1,38 +1,70 @@
 """From snapshots to the expected reading of the kernel."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from appliance.decide.expect import expect
-from appliance.decide.merge import merge
+from appliance.decide.expect import expect_service
+from appliance.decide.merge import changes, merge, replaced
 from appliance.decide.reach import backend_subnets
 from appliance.director.context import Context
-from appliance.model.address import Address
-from appliance.model.desired import DesiredService, Snapshot
+from appliance.model.address import Address, Network
+from appliance.model.desired import Desired, DesiredService, Snapshot
 from appliance.model.service import ServiceKey
+
+Change = tuple[DesiredService | None, DesiredService | None]
 
 
 def accept(context: Context, name: str, snapshot: Snapshot) -> None:
     """Take a complete snapshot of the source ``name`` and wake a pass over what it changes."""
-    memory, settings = context.memory, context.settings
+    memory = context.memory
+    known = [memory.snapshots.get(each) for each in context.ports.sources]
     memory.snapshots[name] = snapshot
     if memory.snapshots.keys() != context.ports.sources.keys():
         return  # what the others want is not known yet, and nobody's silence means that it wants nothing (I3)
     before = memory.desired.services if memory.desired else {}
-    owners = {key: service.owner for key, service in before.items()}
-    ordered = [memory.snapshots[each] for each in context.ports.sources]
-    memory.desired = merge(ordered, settings.networks, owners)
-    backends = {backend.address for service in memory.desired.services.values() for backend in service.backends}
-    memory.subnets = backend_subnets(backends, settings.route_prefix_v4, settings.route_prefix_v6)
-    memory.routes_known = False
+    memory.desired = _merged(context, [each for each in known if each is not None])
+    changed = changes(before, memory.desired.services)
+    _count_subnets(context, changed.values())
     _take_drain_times(context, memory.desired.services)
-    context.wakes.services(_changed_terms(before, memory.desired.services))
-    refresh(context)
+    context.wakes.services(key for key, change in changed.items() if _has_other_terms(*change))
+    _refresh(context, changed)
     if memory.desired.problems:
         first, *others = memory.desired.problems
         more = f" (and {len(others)} more, see balanced status)" if others else ""
         context.standing.begin("desired state", f"refused: {first}{more}")
     else:
         context.standing.end("desired state")
+
+
+def _merged(context: Context, before: list[Snapshot]) -> Desired:
+    """All sources in one, from the ``before`` that led to the last such state if there is one."""
+    memory = context.memory
+    ordered = [memory.snapshots[each] for each in context.ports.sources]
+    if memory.desired is None:
+        return merge(ordered, context.settings.networks)
+    again = replaced(memory.desired, before, ordered)
+    if again is not None:
+        return again
+    owners = {key: service.owner for key, service in memory.desired.services.items()}
+    return merge(ordered, context.settings.networks, owners)
+
+
+def _count_subnets(context: Context, changed: Iterable[Change]) -> None:
+    """Keep count of the services that have backends in each subnet; routes to a new set of subnets are looked up."""
+    memory = context.memory
+    for before, after in changed:
+        memory.reach.subtract(_subnets(context, before))
+        memory.reach.update(_subnets(context, after))
+    subnets = frozenset(network for network, services in memory.reach.items() if services)
+    if subnets != memory.subnets:
+        memory.subnets = subnets
+        memory.reach = +memory.reach
+        memory.routes_known = False
+
+
+def _subnets(context: Context, service: DesiredService | None) -> frozenset[Network]:
+    settings = context.settings
+    addresses = [backend.address for backend in service.backends] if service is not None else []
+    return backend_subnets(addresses, settings.route_prefix_v4, settings.route_prefix_v6)
 
 
 def _take_drain_times(context: Context, services: Mapping[ServiceKey, DesiredService]) -> None:
@@ -45,12 +77,9 @@ def _take_drain_times(context: Context, services: Mapping[ServiceKey, DesiredSer
     memory.drain_times_s = gone | own
 
 
-def _changed_terms(
-    before: Mapping[ServiceKey, DesiredService], after: Mapping[ServiceKey, DesiredService]
-) -> set[ServiceKey]:
-    """Services to be judged or drained in another way, even where the expected reading is as before."""
-    both = ((key, before[key], service) for key, service in after.items() if key in before)
-    return {key for key, old, new in both if old is not new and _terms(old) != _terms(new)}
+def _has_other_terms(before: DesiredService | None, after: DesiredService | None) -> bool:
+    """Whether the service is to be judged or drained in another way, even where the expected reading is as before."""
+    return before is not None and after is not None and _terms(before) != _terms(after)
 
 
 def _terms(service: DesiredService) -> tuple[object, ...]:
@@ -58,16 +87,29 @@ def _terms(service: DesiredService) -> tuple[object, ...]:
 
 
 def refresh(context: Context) -> None:
-    """Work out the expected reading anew; services whose expectation changed are due for work, not for repair."""
+    """Work out the expected reading anew, for all services: which backends can be reached has changed."""
+    if context.memory.desired is not None:
+        _refresh(context, context.memory.desired.services)
+
+
+def _refresh(context: Context, keys: Iterable[ServiceKey]) -> None:
+    """Bring the expected reading of these services up to date; those that differ are due for work, not for repair."""
     memory = context.memory
-    if memory.desired is None:
+    services = memory.desired.services if memory.desired else {}
+    expected = dict(memory.expected)
+    for key in keys:
+        if key in services:
+            expected[key] = expect_service(services[key], memory.unroutable)
+        else:
+            expected.pop(key, None)
+    changed = {key for key in keys if expected.get(key) != memory.expected.get(key)}
+    if not changed:
         return
-    before, after = memory.expected, expect(memory.desired, memory.unroutable)
-    changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
-    by_vip: dict[Address, list[ServiceKey]] = {}
-    for key in after:
-        by_vip.setdefault(key.vip, []).append(key)
-    memory.expected = after
-    memory.by_vip = {vip: tuple(keys) for vip, keys in by_vip.items()}
+    if any((key in expected) != (key in memory.expected) for key in changed):
+        by_vip: dict[Address, list[ServiceKey]] = {}
+        for key in services:
+            by_vip.setdefault(key.vip, []).append(key)
+        memory.by_vip = {vip: tuple(each) for vip, each in by_vip.items()}
+    memory.expected = expected
     memory.changed |= changed
     context.wakes.services(changed)

@@ -20,7 +20,7 @@ from appliance.telemetry.journal import Journal, Standing
 
 # Most of a processor's time that full readings may take, and how far they may move apart for that. What is urgent, a
 # flushed table, is the canary's business.
-RESYNC_SHARE = 0.015
+RESYNC_SHARE = 0.0125
 MAX_STRETCH = 6
 
 GLANCE = Scope(canary=True)

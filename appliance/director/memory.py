@@ -1,5 +1,6 @@
 """All that the director remembers between two passes. Nothing here is truth: the kernel and BIRD are read for that."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -19,17 +20,18 @@ class Memory:
 
     ``desired`` is None until every source has spoken once: before that nothing is known, so nothing is done.
     ``changed`` are services whose expected reading changed and that no pass has put in place yet: work on them is not
-    a repair. ``routing`` is None while BIRD cannot be read; ``installed`` says whether it was brought to run the
-    configuration that is ours to write, and ``install_at_s`` when to try that next. ``sampled`` is
-    where the canary's next sample begins. ``reading_s`` is the processor time of the latest full reading of the kernel.
-    ``quiet`` says that the latest pass left nothing to do. ``drain_times_s`` holds the services
-    whose drains last another time than the node's.
+    a repair. ``reach`` counts, for each backend subnet, the services with backends in it. ``routing`` is None while
+    BIRD cannot be read; ``installed`` says whether it was brought to run the configuration that is ours to write, and
+    ``install_at_s`` when to try that next. ``sampled`` is where the canary's next sample begins. ``reading_s`` is the
+    processor time of the latest full reading of the kernel. ``quiet`` says that the latest pass left nothing to do.
+    ``drain_times_s`` holds the services whose drains last another time than the node's.
     """
 
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
     desired: Desired | None = None
     expected: dict[ServiceKey, ObservedService] = field(default_factory=dict)
     by_vip: dict[Address, tuple[ServiceKey, ...]] = field(default_factory=dict)
+    reach: Counter[Network] = field(default_factory=Counter)
     subnets: frozenset[Network] = frozenset()
     changed: set[ServiceKey] = field(default_factory=set)
 

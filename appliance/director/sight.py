@@ -13,7 +13,7 @@ from appliance.model.observed import ObservedService
 from appliance.model.service import ServiceKey
 
 # What the canary reads: its price is not to grow with the table, and of a table that is flushed any few are gone.
-CANARY_SERVICES = 8
+CANARY_SERVICES = 4
 
 _Read = TypeVar("_Read")
 

@@ -14,6 +14,9 @@ from appliance.errors import SourceError
 
 _SHOWN_CHARACTERS = 200
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding JSON raises for a text that is none, or not of the form that is wanted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Resource:
@@ -103,7 +106,7 @@ def refusal(status: int, body: bytes, *, asked: str, retry_after_s: float = 0.0)
     """The error that an answer with an HTTP status outside 2xx means; ``asked`` is ``GET /api/v1/services``, say."""
     try:
         text = msgspec.json.decode(body, type=Status).message or ""
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         text = ""
     return refused(status, text, asked=asked, retry_after_s=retry_after_s)
 

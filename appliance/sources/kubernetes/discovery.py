@@ -2,7 +2,15 @@
 
 import msgspec
 
-from appliance.sources.kubernetes.api import ENDPOINT_SLICES, ENDPOINTS, Connection, Refused, Resource, Unreachable
+from appliance.sources.kubernetes.api import (
+    ENDPOINT_SLICES,
+    ENDPOINTS,
+    UNREADABLE,
+    Connection,
+    Refused,
+    Resource,
+    Unreachable,
+)
 
 _PATH = f"/apis/{ENDPOINT_SLICES.version}"
 _NOT_FOUND = 404
@@ -32,7 +40,7 @@ async def backends_resource(connection: Connection) -> Resource:
         raise
     try:
         served = {each.name for each in msgspec.json.decode(body, type=_Group).resources}
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         hint = "check the server's address, and what stands between here and it"
         raise Unreachable(f"{_PATH} is no list of resources: {error}", hint=hint) from None
     return ENDPOINT_SLICES if ENDPOINT_SLICES.plural in served else ENDPOINTS

@@ -27,8 +27,8 @@ _MSGSPEC_PATH = re.compile(r"(?P<what>.*) - at (?:key in )?`\$\.?(?P<path>.*)`",
 _MSGSPEC_QUOTING = "Invalid enum value"
 
 
-class _Object(msgspec.Struct, frozen=True, rename="camel"):
-    """Any part of an object: frozen, camelCase on the wire."""
+class _Object(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    """Any part of an object: frozen, camelCase on the wire. No part holds itself, so the collector need not look."""
 
 
 class Metadata(_Object, frozen=True):
@@ -273,7 +273,8 @@ def _addresses(value: KubernetesObject) -> Iterator[tuple[str, str]]:
             yield from _numbered(f"{path}.notReadyAddresses", (one.ip for one in subset.not_ready_addresses or ()))
     elif value.address_type != "FQDN":
         for index, endpoint in enumerate(value.endpoints or ()):
-            yield from _numbered(f"endpoints[{index}].addresses", endpoint.addresses or ())
+            for number, text in enumerate(endpoint.addresses or ()):
+                yield f"endpoints[{index}].addresses[{number}]", text
 
 
 def vips_of(service: Service, *, requested: bool) -> tuple[tuple[str, str], ...]:

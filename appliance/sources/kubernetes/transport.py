@@ -71,18 +71,19 @@ class KubernetesCluster:
                 # The client takes a file that is missing for an empty one.
                 self._kubeconfig.open("rb").close()
                 self._scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
-                await load_kube_config(  # type: ignore[no-untyped-call]  # as above
-                    config_file=str(self._kubeconfig),
-                    context=self._context,
-                    client_configuration=configuration,
-                    persist_config=False,
-                    temp_file_path=str(self._scratch),
-                )
+                async with asyncio.timeout(ANSWER_S):
+                    await load_kube_config(  # type: ignore[no-untyped-call]  # as above
+                        config_file=str(self._kubeconfig),
+                        context=self._context,
+                        client_configuration=configuration,
+                        persist_config=False,
+                        temp_file_path=str(self._scratch),
+                    )
             _clean_token(configuration)
             return ApiClient(configuration)
         except (ConfigException, yaml.YAMLError, OSError, LookupError, TypeError, ValueError, AttributeError) as error:
             # The client reads the file without a schema: what is wrong in it comes out as any of these.
-            reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+            reason = (isinstance(error, OSError) and error.strerror) or _in_words(error)
             hint = "write a kubeconfig that kubectl --kubeconfig accepts, readable by the director"
             raise SourceError(f"{place}: cannot be used to reach the API server: {reason}", hint=hint) from None
 
@@ -160,9 +161,12 @@ class _HttpConnection:
             raise self._unreachable(error) from None
 
     def _unreachable(self, error: Exception) -> Unreachable:
-        reason = str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)
         host = self._client.configuration.host
-        return Unreachable(f"the API server at {host} gives no answer: {reason}")
+        return Unreachable(f"the API server at {host} gives no answer: {_in_words(error)}")
+
+
+def _in_words(error: Exception) -> str:
+    return str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)
 
 
 def _keep_alive(response: aiohttp.ClientResponse) -> None:

@@ -11,13 +11,14 @@ from typing import Any, Literal, NamedTuple, cast
 import msgspec
 
 from appliance.model.desired import Problem
-from appliance.sources.kubernetes.api import SERVICES, Dropped, Resource, Status, Unreachable, refused
+from appliance.sources.kubernetes.api import SERVICES, UNREADABLE, Dropped, Resource, Status, Unreachable, refused
 from appliance.sources.kubernetes.objects import (
     SERVICE_NAME_LABEL,
     Endpoints,
     EndpointSlice,
     KubernetesObject,
     Malformed,
+    Metadata,
     Service,
     decode_json,
 )
@@ -81,13 +82,16 @@ class Reader:
         same = known.get(key)
         if same is not None and version and same.version == version:
             return same
-        service = (key.namespace, name)
         try:
             value = decode_json(cast("Any", _TYPES[resource.kind]), text)
         except Malformed as error:
             where = f"{key}: {error.path}" if error.path else str(key)
+            service = (key.namespace, name)
             return Item(key, service, version, problem=Problem(where, error.message, error.hint, "/".join(service)))
-        return Item(key, service, version, value)
+        # The head's texts would stay in memory beside those of the object.
+        meta = value.metadata
+        key = Key(resource.kind, meta.namespace or "", meta.name)
+        return Item(key, (key.namespace, _service_name(resource, meta)), meta.resource_version or "", value)
 
     def _concerns(self, resource: Resource, spec: object) -> bool:
         """Whether it is one of our Services, or no Service; one that cannot be told to be another's counts as ours."""
@@ -123,7 +127,7 @@ class _Head(msgspec.Struct, frozen=True):
 def _head(text: msgspec.Raw) -> _Head:
     try:
         return _HEADS.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise Malformed("metadata", f"an object without a name: {error}", "it is ignored") from None
 
 
@@ -131,7 +135,7 @@ def _key(resource: Resource, head: _Head) -> Key:
     return Key(resource.kind, head.metadata.namespace, head.metadata.name)
 
 
-def _service_name(resource: Resource, meta: _Meta) -> str:
+def _service_name(resource: Resource, meta: _Meta | Metadata) -> str:
     """The Service that the object belongs to; empty for a slice of something else."""
     if resource.kind != "EndpointSlice":
         return meta.name
@@ -166,7 +170,7 @@ def page(body: bytes) -> Page:
     """
     try:
         found = _LISTS.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         hint = "check the server's address, and what stands between here and it"
         raise Unreachable(f"the answer is no list of Kubernetes objects: {error}", hint=hint) from None
     if not found.metadata.resource_version:
@@ -202,7 +206,7 @@ def event(line: bytes, asked: str) -> Event:
             status = msgspec.json.decode(found.object, type=Status)
             raise refused(status.code or 0, status.message or "", asked=asked)
         version = _VERSIONS.decode(found.object).metadata.resource_version
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise Dropped(f"the watch sent what is no event: {error}") from None
     return Event(cast("Any", found.type), found.object, version or "")
 
