@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab import birds
+from tests.lab.archive import cache, private_apt, run
 
 SUITE = "bookworm"
 SOURCE = "kubernetes"
@@ -72,7 +72,7 @@ def make() -> Assets:
 
 
 def _cache() -> Path:
-    return birds._cache().parent / "kube"
+    return cache() / "kube"
 
 
 def _cached() -> Path:
@@ -95,13 +95,13 @@ def _make_in_cache() -> None:
 
 def _fetch(work: Path) -> None:
     _say(f"reading the package lists of Debian {SUITE}")
-    apt = birds._private_apt(work, SUITE)
+    apt = private_apt(work, SUITE)
     sources = work / "sources.list"
     sources.write_text(sources.read_text() + sources.read_text().replace("deb ", "deb-src ", 1))
-    birds._run(["apt-get", *apt, "update", "-qq"], work)
+    run(["apt-get", *apt, "update", "-qq"], work)
     _say(f"downloading the source of {SOURCE} and {', '.join(PACKAGES)}: 125 MB")
-    birds._run(["apt-get", *apt, "source", "-qq", "--download-only", SOURCE], work)
-    birds._run(["apt-get", *apt, "download", "-qq", *PACKAGES], work)
+    run(["apt-get", *apt, "source", "-qq", "--download-only", SOURCE], work)
+    run(["apt-get", *apt, "download", "-qq", *PACKAGES], work)
 
 
 _IMPORT = "k8s.io/kubernetes"
@@ -115,10 +115,10 @@ def _unpack(work: Path) -> None:
     """Unpack the packages, and the source to where GOPATH wants it. Debian's own patches are kubectl's alone."""
     _say("unpacking")
     for archive in sorted(work.glob("*.deb")):
-        birds._run(["dpkg-deb", "-x", str(archive), str(work / "root")], work)
+        run(["dpkg-deb", "-x", str(archive), str(work / "root")], work)
     (source,) = work.glob("*.orig.tar.gz")
     _tree(work).mkdir(parents=True)
-    birds._run(["tar", "-xf", str(source), "-C", str(_tree(work)), "--strip-components=1"], work)
+    run(["tar", "-xf", str(source), "-C", str(_tree(work)), "--strip-components=1"], work)
 
 
 def _generate_openapi(work: Path) -> None:

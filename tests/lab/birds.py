@@ -15,7 +15,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+from tests.lab.archive import cache, private_apt, run
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +86,7 @@ def fetch_all() -> None:
 
 
 def _cache() -> Path:
-    fallback = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "balanced-appliance"
-    return Path(os.environ.get("BALANCED_CACHE") or fallback) / "birds"
+    return cache() / "birds"
 
 
 def _root(release: Release) -> Path:
@@ -133,71 +132,24 @@ def _fetch(release: Release) -> None:
     print(f"birds: {release.name}: reading the package lists of Debian {release.suite}", flush=True)
     with tempfile.TemporaryDirectory(dir=_cache(), prefix="fetch-") as folder:
         work = Path(folder)
-        apt = _private_apt(work, release.suite)
-        _run(["apt-get", *apt, "update", "-qq"], work)
+        apt = private_apt(work, release.suite)
+        run(["apt-get", *apt, "update", "-qq"], work)
         packages = _closure(apt, release.package, work)
         print(f"birds: {release.name}: downloading {release.package} and {len(packages) - 1} libraries", flush=True)
-        _run(["apt-get", *apt, "download", "-qq", *packages], work)
+        run(["apt-get", *apt, "download", "-qq", *packages], work)
         unpacked = work / "root"
         for archive in sorted(work.glob("*.deb")):
-            _run(["dpkg-deb", "-x", str(archive), str(unpacked)], work)
+            run(["dpkg-deb", "-x", str(archive), str(unpacked)], work)
         (unpacked / "bird-version").write_text(_version_of(_argv(unpacked, "bird")) + "\n")
         shutil.rmtree(_root(release), ignore_errors=True)
         unpacked.rename(_root(release))
 
 
-def _private_apt(work: Path, suite: str) -> list[str]:
-    """Options that make apt work in ``work`` alone, on one suite of the archive that the machine itself uses."""
-    for folder in ("state/lists/partial", "cache/archives/partial"):
-        (work / folder).mkdir(parents=True)
-    (work / "status").touch()
-    (work / "sources.list").write_text(f"deb [signed-by={KEYRING}] {_archive_uri()} {suite} main\n")
-    options = {
-        "Dir::State": work / "state",
-        "Dir::State::status": work / "status",
-        "Dir::Cache": work / "cache",
-        "Dir::Etc::sourcelist": work / "sources.list",
-        "Dir::Etc::sourceparts": "-",
-        "Dir::Etc::preferences": "-",
-        "Dir::Etc::preferencesparts": "-",
-        "APT::Sandbox::User": "",
-        "APT::Install-Recommends": "false",
-        "Acquire::Languages": "none",
-        "Acquire::Retries": "3",
-    }
-    return [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
-
-
-def _archive_uri() -> str:
-    """The Debian archive that this machine takes its own release from.
-
-    Raises:
-        RuntimeError: the machine's apt has no source for its own release.
-    """
-    release = dict(line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
-    codename = release.get("VERSION_CODENAME", "").strip('"')
-    form = "$(CODENAME) $(REPO_URI)"
-    lines = _run(["apt-get", "indextargets", "--format", form, "Created-By: Packages"], Path("/")).splitlines()
-    for line in lines:
-        suite, _, uri = line.partition(" ")
-        if suite == codename:
-            return uri
-    raise RuntimeError(f"apt has no source for {codename or 'this release'}: run `apt-get update`, see /etc/apt")
-
-
 def _closure(apt: list[str], package: str, work: Path) -> list[str]:
     """The package and every library that it needs, by apt's own resolver on a machine where nothing is installed."""
-    plan = _run(["apt-get", *apt, "install", "--simulate", package], work)
+    plan = run(["apt-get", *apt, "install", "--simulate", package], work)
     names = re.findall(r"^Inst (\S+)", plan, flags=re.MULTILINE)
     return [package, *sorted(name for name in names if name.startswith("lib"))]
-
-
-def _run(argv: list[str], folder: Path) -> str:
-    done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        shown = next(word for word in argv[1:] if not word.startswith("-") and "=" not in word)
-        raise RuntimeError(f"{argv[0]} {shown} failed ({done.returncode}): {(done.stderr or done.stdout).strip()}")
-    return done.stdout
 
 
 if __name__ == "__main__":
