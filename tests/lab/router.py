@@ -71,7 +71,7 @@ router id {LINKS["client"].router4};
 protocol device {{ }}
 protocol kernel kernel4 {{ ipv4 {{ import none; export all; }}; merge paths on; }}
 protocol kernel kernel6 {{ ipv6 {{ import none; export all; }}; merge paths on; }}
-protocol bfd {{ interface "*" {{ interval 100 ms; multiplier 3; }}; }}
+protocol bfd {{ interface "*" {{ interval 300 ms; multiplier 5; }}; }}
 template bgp director {{
   local as {ROUTER_AS};
   hold time 30;

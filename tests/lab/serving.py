@@ -17,15 +17,14 @@ STARTED_WITHIN_S = 40.0
 BOTH = frozenset({"director1", "director2"})
 
 
-def daemon_config(director: Director, services: Path) -> str:
-    """The whole configuration of one director."""
+def daemon_config(director: Director, services: Path, sources: str = "") -> str:
+    """The whole configuration of one director; ``sources`` are others than the files in ``services``."""
     link, folder = director.link, director.folder
     return f"""\
 node: {{name: {director.name}, router_id: {link.host4}, uplinks: [eth0]}}
 pools:
   - {{name: lab, cidrs: ["{POOL4}", "{POOL6}"]}}
-sources:
-  file: {{path: {services}}}
+sources: {sources or f"{{file: {{path: {services}}}}}"}
 ipvs: {{drain_time_s: 4}}
 gate: {{settle_s: 1}}
 bgp:
@@ -43,10 +42,11 @@ director: {{runtime_dir: {folder}/run, state_dir: {folder}/state}}
 
 @dataclass
 class Serving:
-    """Both directors with their daemons, and the services that they read."""
+    """Both directors with their daemons, and the services that they read: files, or what ``sources`` says."""
 
     lab: Lab
     services: Path
+    sources: str = ""
     daemons: dict[str, Process] = field(default_factory=dict)
 
     def write(
@@ -64,7 +64,7 @@ class Serving:
 
     def start(self, director: Director) -> Process:
         """Start the daemon of a director, and first its BIRD where none runs."""
-        path = director.write("appliance.yaml", daemon_config(director, self.services))
+        path = director.write("appliance.yaml", daemon_config(director, self.services, self.sources))
         if not any(process.running for process in director.processes if process.name.endswith("/bird")):
             (director.folder / "include").mkdir(exist_ok=True)
             director.start_bird(render_config(load(path)))

@@ -6,9 +6,11 @@ import json
 import os
 import stat
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
+import yaml
 from kubernetes.aio.config import incluster_config
 
 from appliance.sources.kubernetes import transport
@@ -45,6 +47,12 @@ def first_error(kubeconfig: Path | None, *namespaces: str) -> str:
     return asyncio.run(story())
 
 
+def manifests() -> str:
+    """The first YAML of docs/kubernetes.md."""
+    text = (Path(__file__).parents[3] / "docs" / "kubernetes.md").read_text()
+    return textwrap.dedent(text.partition("```yaml\n")[2].partition("```")[0])
+
+
 def with_web(api: Api) -> Api:
     api.create(service("web"))
     set_backends(api, "10.1.0.1")
@@ -66,35 +74,18 @@ def test_who_has_no_right_is_told_which_one_to_give(real_api: Api, cluster: Clus
 def test_the_least_rights_are_enough_for_a_service_account_in_a_pod(
     real_api: Api, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its token and its CA in files, and the address in the environment, as the kubelet gives them to a pod."""
+    """Those of docs/kubernetes.md. Token and CA lie in files, the address in the environment, as in a pod."""
     with_web(real_api)
-    name, namespace = "balanced-director", real_api.namespace
-    real_api.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}})
-    subject = {"kind": "ServiceAccount", "name": name, "namespace": namespace}
-    group = "rbac.authorization.k8s.io"
-    rules = [
-        {"apiGroups": [""], "resources": ["services", "endpoints"], "verbs": ["list", "watch"]},
-        {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]},
-    ]
-    role = {"apiVersion": f"{group}/v1", "kind": "ClusterRole", "metadata": {"name": namespace}, "rules": rules}
-    real_api.create(role)
-    real_api.create(
-        {
-            "apiVersion": f"{group}/v1",
-            "kind": "ClusterRoleBinding",
-            "metadata": {"name": namespace},
-            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": namespace},
-            "subjects": [subject],
-        }
-    )
+    for document in yaml.safe_load_all(manifests()):
+        real_api.create(document)
     token = tmp_path / "token"
-    token.write_text(cluster.service_account_token(namespace, name))
+    token.write_text(cluster.service_account_token("kube-system", "balanced-director"))
     monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
     monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(cluster.authority))
     host, _, port = cluster.url.removeprefix("https://").partition(":")
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
-    follow(None, namespace)
+    follow(None, real_api.namespace)
 
 
 def test_a_program_that_gives_a_token_is_run(double_api: Api, tmp_path: Path) -> None:
@@ -112,19 +103,14 @@ def test_a_program_that_gives_a_token_is_run(double_api: Api, tmp_path: Path) ->
     follow(kubeconfig)
 
 
-def test_a_program_that_hangs_is_told(double_api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kubeconfig, pipe = double_api.kubeconfig(), tmp_path / "pipe"
-    os.mkfifo(pipe)
-    config = json.loads(kubeconfig.read_text())
-    version = "client.authentication.k8s.io/v1"
-    config["users"][0]["user"] = {"exec": {"apiVersion": version, "command": "cat", "args": [str(pipe)]}}
-    kubeconfig.write_text(json.dumps(config))
-    monkeypatch.setattr(transport, "ANSWER_S", 0.3)
-    try:
-        assert first_error(kubeconfig).startswith(f"{kubeconfig}: cannot be used to reach the API server: no answer")
-    finally:
-        # The programs wait for a writer, and end with it.
-        os.close(os.open(pipe, os.O_RDWR | os.O_NONBLOCK))
+def test_a_program_that_hangs_is_told(double_api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hang(**_: object) -> None:
+        await asyncio.Event().wait()
+
+    kubeconfig = double_api.kubeconfig()
+    monkeypatch.setattr(transport, "load_kube_config", hang)
+    monkeypatch.setattr(transport, "ANSWER_S", 0.1)
+    assert first_error(kubeconfig).startswith(f"{kubeconfig}: cannot be used to reach the API server: no answer")
 
 
 def test_a_token_file_may_end_with_a_new_line(double_api: Api) -> None:
