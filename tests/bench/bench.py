@@ -1,6 +1,6 @@
 """The benchmark: ``make bench``, in the lab kernel. Prints what it measures; fails only if something does not work.
 
-With names of parts as arguments only those are run: programming, passes, withdrawal, footprint.
+With names of parts as arguments only those are run.
 """
 
 import sys
@@ -8,8 +8,11 @@ import time
 from pathlib import Path
 
 import tests.bench.footprint
+import tests.bench.kube_decode
+import tests.bench.kube_follow
 import tests.bench.passes
 import tests.bench.programming
+import tests.bench.scrape
 import tests.bench.withdrawal
 from tests.bench.figures import Report
 
@@ -19,6 +22,9 @@ PARTS = {
     "passes": tests.bench.passes.measure,
     "withdrawal": tests.bench.withdrawal.measure,
     "footprint": tests.bench.footprint.measure,
+    "scrape": tests.bench.scrape.measure,
+    "decode": tests.bench.kube_decode.measure,
+    "follow": tests.bench.kube_follow.measure,
 }
 
 

@@ -22,14 +22,14 @@ class Node:
     daemon: Process
 
 
-def start(lab: Lab, director: Director) -> Node:
-    """Start BIRD and the daemon of a director, on service files in the client's folder.
+def start(lab: Lab, director: Director, sources: str = "") -> Node:
+    """Start BIRD and the daemon of a director, on service files in the client's folder or on other ``sources``.
 
     Damping is off, since it is no fault but the measurement that breaks one VIP twenty times.
     """
     services = lab.client.folder / "services"
     services.mkdir(exist_ok=True)
-    text = daemon_config(director, services).replace(POOL4, str(POOL)).replace("gate: {", UNDAMPED)
+    text = daemon_config(director, services, sources).replace(POOL4, str(POOL)).replace("gate: {", UNDAMPED)
     path = director.write("appliance.yaml", text)
     (director.folder / "include").mkdir(exist_ok=True)
     bird = director.start_bird(render_config(load(path)))
