@@ -17,6 +17,8 @@ from appliance.errors import ApplianceError, ConfigError
 COMMANDS: Mapping[str, str] = {
     "check": "appliance.cli.check",
     "director": "appliance.cli.director",
+    "manifests": "appliance.cli.manifests",
+    "observe": "appliance.cli.observe",
     "render": "appliance.cli.render",
     "status": "appliance.cli.status",
 }

@@ -15,7 +15,7 @@ from appliance.director.status import Status, VipStatus
 _MINUTE_S = 60
 _HOUR_S = 60 * _MINUTE_S
 _DAY_S = 24 * _HOUR_S
-_STYLES = {"announced": "green", "withdrawn": "red", "removing": "yellow"}
+_STYLES = {"announced": "green", "withdrawn": "red", "removing": "yellow", "held": "yellow"}
 _HEADS = ("VIP", "SERVICES", "READY", "KERNEL", "STATE", "TO", "SINCE")
 _STATE = _HEADS.index("STATE")
 _GAP = "  "

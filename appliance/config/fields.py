@@ -86,6 +86,12 @@ def _unicast(address: Address) -> Address:
     return address
 
 
+def _local(address: Address) -> Address:
+    if address.is_multicast or address.is_link_local:
+        refuse("is not an address to listen on", "write an address of this machine, 127.0.0.1 or, for all, 0.0.0.0")
+    return address
+
+
 def _router_id(value: object) -> IPv4Address:
     address = _address(value)
     if isinstance(address, IPv6Address) or address.is_unspecified:
@@ -185,9 +191,7 @@ def _label_selector(value: object) -> str:
 def _context(value: object) -> str:
     text = _text(value, "production")
     if not text or not text.isprintable() or len(text) > _MAX_PATH:
-        refuse(
-            "is not a context", "write a context of the kubeconfig, as kubectl config get-contexts tells"
-        )
+        refuse("is not a context", "write a context of the kubeconfig, as kubectl config get-contexts tells")
     return text
 
 
@@ -226,6 +230,7 @@ Flag = Annotated[bool, Strict()]
 Seconds = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 
 HostAddress = Annotated[Address, PlainValidator(_address), AfterValidator(_unicast)]
+ListenAddress = Annotated[Address, PlainValidator(_address), AfterValidator(_local)]
 RouterId = Annotated[IPv4Address, PlainValidator(_router_id)]
 PoolNetwork = Annotated[Network, PlainValidator(_network)]
 Community = Annotated[str, PlainValidator(_community)]

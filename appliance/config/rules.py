@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from appliance.config.fields import Mistake, refuse, refuse_all
 
 if TYPE_CHECKING:
-    from appliance.config.schema import Bgp, Bird, Damping, Director, Family, Ipvs, Peer, Pool, Sources
+    from appliance.config.schema import Bgp, Bird, Damping, Director, Family, Ipvs, Peer, Pool, Sources, Telemetry
     from appliance.model.address import Address
 
 
@@ -196,4 +196,33 @@ def canary_within_resync(director: Director) -> list[Mistake]:
     if director.canary_s > director.resync_s:
         what = f"{director.canary_s:g} is above resync_s, {director.resync_s:g}"
         return [Mistake(("canary_s",), what, f"write at most {director.resync_s:g}")]
+    return []
+
+
+def ports_differ(telemetry: Telemetry) -> list[Mistake]:
+    """Metrics and health have a port each."""
+    if telemetry.metrics_port is not None and telemetry.metrics_port == telemetry.health_port:
+        return [Mistake(("health_port",), f"{telemetry.health_port} is metrics_port already", "write another port")]
+    return []
+
+
+def listens_outside_pools(telemetry: Telemetry, pools: tuple[Pool, ...]) -> list[Mistake]:
+    """Nobody listens on a VIP: its ports belong to its services."""
+    return [
+        Mistake(
+            ("address",),
+            f"{telemetry.address} lies in {network} of pool {pool.name}",
+            "write an address of this node that is no VIP",
+        )
+        for pool in pools
+        for network in pool.cidrs
+        if telemetry.address in network
+    ]
+
+
+def unhealthy_after_resync(telemetry: Telemetry, director: Director | None) -> list[Mistake]:
+    """Nobody is called unhealthy between two passes."""
+    if director is not None and telemetry.unhealthy_after_s <= director.resync_s:
+        what = f"{telemetry.unhealthy_after_s:g} is not above director.resync_s, {director.resync_s:g}"
+        return [Mistake(("unhealthy_after_s",), what, "raise it, or lower resync_s")]
     return []

@@ -23,6 +23,7 @@ from appliance.config.fields import (
     Int,
     InterfaceName,
     LabelSelector,
+    ListenAddress,
     LoadBalancerClass,
     Namespace,
     NodeName,
@@ -119,6 +120,10 @@ class KubernetesSourceConfig(Section):
     )
     """Values of spec.loadBalancerClass of the Services that are ours; "" stands for those without a class. Default:
     only those without, because a Service with a class belongs to that implementation alone."""
+
+    events: Flag = True
+    """Whether Events on the Services tell what happens to them here: created, announced, withdrawn and why, refused.
+    They need the right to create and patch events. Default true; false disables them."""
 
     watch_timeout_s: Seconds = Field(default=120.0, ge=5, le=3600)
     """Longest life of a watch in seconds; then it is taken up anew, and one that lasts 15 s longer counts as broken.
@@ -359,12 +364,17 @@ class Director(Section):
 
     resync_s: Seconds = Field(default=5.0, ge=0.5, le=300)
     """Seconds between two full comparisons of the kernel and BIRD with what they should hold. Default 5; it bounds how
-    long a hand-made change can stand, unless one comparison takes so much processor time (more than 1.25 % of this) that
-    they move apart, at most six times. It cannot be disabled."""
+    long a hand-made change can stand, unless one comparison takes more processor time than 1.25 % of this: then they
+    move apart, at most six times. It cannot be disabled."""
 
     canary_s: Seconds = Field(default=0.5, ge=0.1, le=60)
     """Seconds between two cheap looks at a few services, others each time, which find a flushed table. Default 0.5. It
     cannot be disabled, and must not be above resync_s."""
+
+    cold_start_grace_s: Seconds = Field(default=10.0, ge=0, le=3600)
+    """Seconds that a source may take for its first word after a start. Then what it said last, which is kept in
+    state_dir, stands in for it until it speaks, and the status is degraded. Default 10, more than a large cluster takes
+    for its lists. 0 begins with the kept state at once."""
 
     control_group: GroupName | None = Field(default=None, examples=["balanced"])
     """Group that may use the control socket. Default: none, root only."""
@@ -372,6 +382,33 @@ class Director(Section):
     @validator(mode="after")
     def _canary_first(self) -> Self:
         refuse_all(rules.canary_within_resync(self))
+        return self
+
+
+class Telemetry(Section):
+    """Metrics for Prometheus and answers for probes, over HTTP. Anyone who reaches the ports may ask."""
+
+    address: ListenAddress = Field(default="127.0.0.1", validate_default=True, examples=["10.0.0.11"])
+    """Address of this node to listen on. Default 127.0.0.1: this machine only. 0.0.0.0 or :: stands for all of its
+    addresses, and that are the VIPs too: filter the ports then. An address inside a pool is refused."""
+
+    metrics_port: Int | None = Field(default=8123, ge=1, le=65535)
+    """TCP port of /metrics. Default 8123. null disables it."""
+
+    health_port: Int | None = Field(default=8124, ge=1, le=65535)
+    """TCP port of /healthz, /readyz and /checks, another than metrics_port. Default 8124. null disables it."""
+
+    destinations: Flag = True
+    """Whether /metrics counts each backend of each service: 13 series for each. Default true, as BalanceD does. false
+    makes answers 10 to 20 times smaller where services have many backends."""
+
+    unhealthy_after_s: Seconds = Field(default=60.0, ge=5, le=3600)
+    """Seconds without a completed pass after which /healthz answers 500, more than director.resync_s. Default 60: a
+    pass over a large table that was lost may take many seconds. It cannot be disabled."""
+
+    @validator(mode="after")
+    def _ports_differ(self) -> Self:
+        refuse_all(rules.ports_differ(self))
         return self
 
 
@@ -403,6 +440,21 @@ class Config(Section):
 
     director: Director = Director()
     """The daemon."""
+
+    telemetry: Telemetry = Telemetry()
+    """Metrics for Prometheus and answers for probes."""
+
+    @field_validator("telemetry", mode="after")
+    @classmethod
+    def _telemetry_fits(cls, telemetry: Telemetry, info: ValidationInfo) -> Telemetry:
+        values: dict[str, Any] = info.data
+        refuse_all(
+            [
+                *rules.listens_outside_pools(telemetry, values.get("pools", ())),
+                *rules.unhealthy_after_resync(telemetry, values.get("director")),
+            ]
+        )
+        return telemetry
 
     @field_validator("bgp", mode="after")
     @classmethod

@@ -1,10 +1,11 @@
 """Carrying out steps: in slices, within a time budget, every failure kept with its step."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from appliance.director.ports import Ipvs
-from appliance.model.plan import AddService, Outcome, ServiceStep, SetService, StepResult
+from appliance.model.plan import AddService, Outcome, ServiceStep, SetService, Step, StepResult
 from appliance.model.service import ServiceKey
 
 # About a quarter of a second of work for a small machine: large enough for batches, small enough to look at the clock.
@@ -13,12 +14,19 @@ SLICE_STEPS = 500
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What came of a batch: the services touched, those with a step that failed, those not reached in time."""
+    """What came of the steps: the services touched, those with a step that failed, those not reached in time.
+
+    ``outcomes`` counts the steps by kind and outcome, ``batches`` how often they were handed over. ``done`` are those
+    that changed something.
+    """
 
     touched: frozenset[ServiceKey] = frozenset()
     failures: tuple[StepResult, ...] = ()
     failed: frozenset[ServiceKey] = frozenset()
     left: frozenset[ServiceKey] = frozenset()
+    batches: int = 0
+    outcomes: Mapping[tuple[type[Step], Outcome], int] = field(default_factory=dict)
+    done: tuple[ServiceStep, ...] = ()
 
 
 def build(ipvs: Ipvs, steps: Sequence[ServiceStep], clock: Callable[[], float], budget_s: float) -> Built:
@@ -28,17 +36,24 @@ def build(ipvs: Ipvs, steps: Sequence[ServiceStep], clock: Callable[[], float], 
     failures: list[StepResult] = []
     failed: set[ServiceKey] = set()
     left: frozenset[ServiceKey] = frozenset()
+    outcomes: Counter[tuple[type[Step], Outcome]] = Counter()
+    done: list[ServiceStep] = []
+    batches = 0
     slices = sliced(steps)
     for number, batch in enumerate(slices):
         if number and clock() - started_s > budget_s:
             left = keys_of(step for rest in slices[number:] for step in rest)
             break
         touched |= keys_of(batch)
+        batches += 1
         for step, result in zip(batch, ipvs.apply(batch), strict=True):
+            outcomes[type(step), result.outcome] += 1
             if result.outcome in (Outcome.RETRY, Outcome.FATAL):
                 failures.append(result)
                 failed.add(key_of(step))
-    return Built(frozenset(touched), tuple(failures), frozenset(failed), left)
+            elif result.outcome is Outcome.DONE:
+                done.append(step)
+    return Built(frozenset(touched), tuple(failures), frozenset(failed), left, batches, outcomes, tuple(done))
 
 
 def sliced(steps: Sequence[ServiceStep]) -> list[list[ServiceStep]]:

@@ -1,6 +1,7 @@
 """Last stages of a pass: judge each VIP, tell BIRD, take apart what BIRD was seen silent about."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Iterable
 
 from appliance.decide.diff import diff_link
@@ -11,7 +12,7 @@ from appliance.director.context import Context
 from appliance.director.sight import leftover, ours, read_link, read_services
 from appliance.errors import BirdError, BirdUnreachable
 from appliance.model.address import Address, address_order
-from appliance.model.plan import RemoveService
+from appliance.model.plan import Outcome, RemoveService
 from appliance.model.routing import Routing
 from appliance.model.service import ServiceKey
 
@@ -32,7 +33,9 @@ async def install(context: Context) -> None:
         pause_s = 0.0 if isinstance(error, BirdUnreachable) else REFUSED_PAUSE_S
         memory.install_at_s = context.clock() + pause_s
         context.standing.begin("bird configuration", str(error))
+        context.record.configured("sessions", error)
         return
+    context.record.configured("sessions")
     memory.installed = True
     context.standing.end("bird configuration")
 
@@ -46,6 +49,7 @@ async def adopt(context: Context) -> None:
     if memory.routing is None:
         return
     memory.adopted = True
+    memory.held_over = memory.routing.held - memory.by_vip.keys()
     context.wakes.everything()
     for vip in sorted(memory.routing.held & memory.by_vip.keys(), key=address_order):
         memory.gates[vip] = adopted(context.clock())
@@ -109,23 +113,27 @@ async def publish(context: Context, *, verify: bool) -> None:
         return
     if verify:
         memory.routing = await _ask(context, router.observe())
-    wanted = memory.announce
+    wanted = memory.told
     if memory.routing is not None and memory.routing.held == wanted:
         return
     wait_s = router.ready_in_s(context.clock())
     if wait_s > 0:
         context.wakes.services_at(context.clock() + wait_s + MARGIN_S)
         return
-    memory.routing = await _ask(context, router.publish(wanted))
+    memory.routing = await _ask(context, router.publish(wanted), configures=True)
 
 
-async def _ask(context: Context, question: Awaitable[Routing]) -> Routing | None:
+async def _ask(context: Context, question: Awaitable[Routing], *, configures: bool = False) -> Routing | None:
     """BIRD's answer, or None and a standing condition where it gives none."""
     try:
         answer = await question
     except BirdError as error:
         context.standing.begin("bird", str(error))
+        if configures:
+            context.record.configured("vips", error)
         return None
+    if configures:
+        context.record.configured("vips")
     context.standing.end("bird")
     return answer
 
@@ -135,7 +143,7 @@ async def take_apart(context: Context) -> None:
     memory = context.memory
     unwanted = leftover(context)
     _forget(context, memory.gates.keys() - memory.by_vip.keys() - unwanted)
-    if not unwanted:
+    if not unwanted or memory.stand_ins:  # what a snapshot lacks may be younger than the snapshot (I3)
         memory.silent_s = {}
         return
     memory.routing = await _ask(context, context.ports.router.observe())
@@ -153,8 +161,8 @@ def nothing_left(context: Context) -> bool:
     """Whether all is done until something changes: the VIPs stand, BIRD does as it should, nobody's VIPs are gone."""
     memory = context.memory
     stands = memory.link.up and memory.by_vip.keys() <= memory.link.addresses and not memory.changed
-    told = memory.routing is not None and memory.routing.held == memory.announce
-    return stands and told and not leftover(context)
+    told = memory.routing is not None and memory.routing.held == memory.told
+    return stands and told and (bool(memory.stand_ins) or not leftover(context))
 
 
 def _forget(context: Context, gone: Iterable[Address]) -> None:
@@ -171,7 +179,11 @@ async def _remove(context: Context, vips: frozenset[Address]) -> None:
     _, addresses = diff_link(owned - vips, memory.link, owned)
     services = [RemoveService(key) for key in sorted(memory.services, key=lambda each: each.order) if key.vip in vips]
     await asyncio.to_thread(context.ports.link.apply, addresses)
-    await asyncio.to_thread(context.ports.ipvs.apply, services)
+    results = await asyncio.to_thread(context.ports.ipvs.apply, services)
+    context.record.applied(1, Counter((type(each.step), each.outcome) for each in results))
+    context.teller.programmed(
+        step for step, each in zip(services, results, strict=True) if each.outcome is Outcome.DONE
+    )
     await read_link(context)
     await read_services(context, [each.key for each in services])
     for each in services:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from appliance.decide.diff import DrainKey
 from appliance.decide.gate import GateState
@@ -24,11 +25,15 @@ class Memory:
     BIRD cannot be read; ``installed`` says whether it was brought to run the configuration that is ours to write, and
     ``install_at_s`` when to try that next. ``sampled`` is where the canary's next sample begins. ``reading_s`` is the
     processor time of the latest full reading of the kernel. ``quiet`` says that the latest pass left nothing to do.
-    ``drain_times_s`` holds the services whose drains last another time than the node's.
+    ``drain_times_s`` holds the services whose drains last another time than the node's. ``stand_ins`` are the sources
+    for which a snapshot of theirs stands in, and since when they had been saying it; ``held_over`` are VIPs that BIRD
+    was found to announce then though no service of the snapshot wants them.
     """
 
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
     desired: Desired | None = None
+    stand_ins: dict[str, datetime] = field(default_factory=dict)
+    held_over: frozenset[Address] = frozenset()
     expected: dict[ServiceKey, ObservedService] = field(default_factory=dict)
     by_vip: dict[Address, tuple[ServiceKey, ...]] = field(default_factory=dict)
     reach: Counter[Network] = field(default_factory=Counter)
@@ -64,6 +69,11 @@ class Memory:
     def announce(self) -> frozenset[Address]:
         """The VIPs that the gate lets out."""
         return frozenset(vip for vip, state in self.gates.items() if state.announce)
+
+    @property
+    def told(self) -> frozenset[Address]:
+        """The VIPs that BIRD is to hold. While a snapshot stands in, no VIP goes because the snapshot lacks it (I3)."""
+        return self.announce | (self.held_over - self.by_vip.keys() if self.stand_ins else frozenset())
 
     def keys_of(self, vips: Iterable[Address]) -> frozenset[ServiceKey]:
         """All wanted services on these VIPs."""

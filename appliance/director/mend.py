@@ -13,10 +13,13 @@ from appliance.model.address import Address
 from appliance.model.plan import (
     AddAddress,
     AddressStep,
+    AddService,
+    EnsureLink,
     Outcome,
     RemoveDestination,
     RemoveService,
     ServiceStep,
+    SetService,
     StepResult,
 )
 from appliance.model.service import ServiceKey
@@ -35,6 +38,9 @@ async def mend(context: Context, keys: frozenset[ServiceKey]) -> frozenset[Addre
     repairs = [
         each for each in difference.build if key_of(each) not in memory.changed and not _ends_drain(each, context)
     ]
+    on_services = sum(1 for each in repairs if isinstance(each, AddService | SetService | RemoveService))
+    context.record.repaired("service", on_services)
+    context.record.repaired("destination", len(repairs) - on_services)
     repaired = {key_of(each).vip for each in repairs if key_of(each) in memory.expected}
     # Of a withdrawn VIP its reason is told, not every further attempt.
     _tell_repairs(context, [each for each in repairs if key_of(each).vip in memory.announce])
@@ -43,6 +49,8 @@ async def mend(context: Context, keys: frozenset[ServiceKey]) -> frozenset[Addre
             build, context.ports.ipvs, difference.build, context.clock, context.settings.repair_budget_s
         )
         await read_services(context, built.touched)
+        context.record.applied(built.batches, built.outcomes)
+        context.teller.programmed(built.done)
         _report(context, built)
     else:
         built = Built()
@@ -57,9 +65,11 @@ def _compare(context: Context, keys: frozenset[ServiceKey]) -> ServiceDiff:
     """The difference for these services; the clock of their draining destinations is brought up to date."""
     memory, now_s = context.memory, context.clock()
     drain = DrainPolicy(memory.draining_s, now_s, context.settings.drain_time_s, memory.drain_times_s)
+    # A service that a snapshot lacks may be younger than the snapshot (I3).
+    concerned = keys & memory.expected.keys() if memory.stand_ins else keys
     difference = diff_services(
         {key: memory.expected[key] for key in keys if key in memory.expected},
-        {key: memory.services[key] for key in keys if key in memory.services},
+        {key: memory.services[key] for key in concerned if key in memory.services},
         wanted_vips=frozenset(memory.by_vip),
         live_vips=memory.announce,
         drain=drain,
@@ -105,6 +115,8 @@ async def _mend_link(context: Context) -> set[Address]:
         context.standing.end(f"kernel {_named(result.step)[1]}")
         _report_failure(context, result)
     repaired = {each.vip for each in steps if isinstance(each, AddAddress)} & memory.announce
+    context.record.repaired("address", len(repaired))
+    context.record.repaired("link", int(bool(memory.announce) and EnsureLink() in steps))
     for vip in repaired:
         context.journal.notice("repairing: the address was gone from the link", VIP=vip)
     return repaired

@@ -6,7 +6,9 @@ from typing import Protocol
 
 from appliance.errors import SourceError
 from appliance.model.address import Address, Network
+from appliance.model.counters import Counters, DestinationCounters
 from appliance.model.desired import Snapshot
+from appliance.model.happening import Happening
 from appliance.model.observed import ObservedLink, ObservedService
 from appliance.model.plan import AddressStep, ServiceStep, StepResult
 from appliance.model.routing import Routing
@@ -19,6 +21,13 @@ class Ipvs(Protocol):
     def dump(self) -> dict[ServiceKey, ObservedService]: ...
     def read(self, keys: Collection[ServiceKey]) -> dict[ServiceKey, ObservedService]: ...
     def apply(self, steps: Sequence[ServiceStep]) -> tuple[StepResult, ...]: ...
+
+
+class Counting(Protocol):
+    """What IPVS counts (appliance.ipvs.kernel), over a socket that nobody else uses. Blocks."""
+
+    def service_counters(self) -> dict[ServiceKey, Counters]: ...
+    def destination_counters(self, key: ServiceKey) -> dict[tuple[object, int], DestinationCounters]: ...
 
 
 class Link(Protocol):
@@ -55,6 +64,16 @@ class Source(Protocol):
     def snapshots(self) -> AsyncIterator[Snapshot | SourceError]: ...
 
 
+class Publisher(Protocol):
+    """Tells the owners of services what happened to them (appliance.sources.kubernetes.publish).
+
+    ``report`` neither waits nor fails. ``outcomes`` does the telling: an error while it cannot, None when it can again.
+    """
+
+    def report(self, happenings: Sequence[Happening]) -> None: ...
+    def outcomes(self) -> AsyncIterator[SourceError | None]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Everything outside the loop. ``sources`` go by the name under which the status shows them."""
@@ -65,3 +84,4 @@ class Ports:
     monitor: Monitor
     router: Router
     sources: dict[str, Source]
+    publisher: Publisher | None = None

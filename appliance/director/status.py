@@ -61,11 +61,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 def status(context: Context, version: str) -> Status:
     """The status of the node at this moment, on readings of the latest pass."""
     memory = context.memory
-    conditions = dict(context.standing.all)
+    conditions = standing(context)
     routing = memory.routing
     peers = routing.peers if routing is not None else ()
-    if peers and not any(peer.established for peer in peers):
-        conditions["isolated"] = "no BGP session is established: routers hear nothing from this node"
     silent = [name for name in context.ports.sources if name not in memory.snapshots]
     return Status(
         node=context.settings.node,
@@ -86,6 +84,16 @@ def status(context: Context, version: str) -> Status:
     )
 
 
+def standing(context: Context) -> dict[str, str]:
+    """What stands in the way now: every condition, and what follows from the latest reading of BIRD."""
+    conditions = dict(context.standing.all)
+    routing = context.memory.routing
+    peers = routing.peers if routing is not None else ()
+    if peers and not any(peer.established for peer in peers):
+        conditions["isolated"] = "no BGP session is established: routers hear nothing from this node"
+    return conditions
+
+
 def _vip(context: Context, vip: Address) -> VipStatus:
     memory = context.memory
     keys = memory.by_vip.get(vip, ())
@@ -95,7 +103,7 @@ def _vip(context: Context, vip: Address) -> VipStatus:
     owners = {memory.desired.services[key].owner for key in keys} if memory.desired else set()
     return VipStatus(
         vip=str(vip),
-        state=_state(gate, wanted=bool(keys)),
+        state=_state(gate, wanted=bool(keys), held=bool(memory.stand_ins)),
         reason=gate.reason,
         for_s=max(context.clock() - gate.since_s, 0.0),
         kernel="-" if proof is None else proof.fault or "proven",
@@ -111,7 +119,7 @@ def _vip(context: Context, vip: Address) -> VipStatus:
     )
 
 
-def _state(gate: GateState, *, wanted: bool) -> str:
+def _state(gate: GateState, *, wanted: bool, held: bool) -> str:
     if not wanted:
-        return "removing"
+        return "held" if held else "removing"
     return "announced" if gate.announce else "withdrawn"

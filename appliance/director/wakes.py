@@ -19,6 +19,13 @@ class Scope:
     link: bool = False
     canary: bool = False
 
+    @property
+    def kind(self) -> str:
+        """``full``, ``part`` or ``glance``: how much is to be looked at to begin with."""
+        if self.everything:
+            return "full"
+        return "part" if self.keys or self.link or not self.canary else "glance"
+
 
 class Wakes:
     """Collects wakes until a pass takes them, all in one."""

@@ -5,18 +5,21 @@ import signal
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from appliance import __version__
 from appliance.bird.announce import Announcer
 from appliance.bird.control import BirdControl
 from appliance.config.load import load
-from appliance.config.schema import Config, KubernetesSourceConfig
+from appliance.config.schema import Config, KubernetesSourceConfig, Telemetry
 from appliance.decide.expect import LOADING_SCHEDULER
 from appliance.decide.gate import GatePolicy
 from appliance.director.control import ControlSocket
 from appliance.director.lock import only_one
 from appliance.director.loop import Director
-from appliance.director.ports import Ports, Source
+from appliance.director.observability import Observation, tell_on_signal, together
+from appliance.director.ports import Ports, Publisher, Source
+from appliance.director.scrape import Scraper
 from appliance.director.serve import serve
 from appliance.director.settings import Settings
 from appliance.director.status import status
@@ -27,10 +30,16 @@ from appliance.host.prepare import IPVS_SYSCTLS, remember, uplink_sysctls, wante
 from appliance.ipvs.kernel import IpvsKernel
 from appliance.routes.kernel import RouteKernel
 from appliance.sources.file import FileSource
+from appliance.sources.kubernetes.publish import EventPublisher
 from appliance.sources.kubernetes.source import KubernetesSource, Scope
 from appliance.sources.kubernetes.watch import Timing
+from appliance.telemetry.http import Endpoint, Listeners
 from appliance.telemetry.journal import Journal
+from appliance.telemetry.meter import Meter
 from appliance.vips.kernel import KernelMonitor, VipKernel
+
+if TYPE_CHECKING:
+    from appliance.sources.kubernetes.transport import KubernetesCluster
 
 
 def run(path: Path, journal: Journal) -> None:
@@ -39,36 +48,41 @@ def run(path: Path, journal: Journal) -> None:
     A reload is a new director in the same process: it adopts what stands, as after a restart (I7).
 
     Raises:
-        ConfigError: the configuration is wrong at start; a wrong one at reload is reported and the old one stays.
+        ConfigError: the configuration is wrong at start, or a port of telemetry is in use; a wrong one at reload is
+            reported and the old one stays.
         AlreadyRunning: another director holds this node.
         KernelError: IPVS cannot be used on this machine.
     """
     config = load(path)
     config.director.runtime_dir.mkdir(parents=True, exist_ok=True)
     config.director.state_dir.mkdir(parents=True, exist_ok=True)
-    with only_one(config.director.runtime_dir / "director.lock"):
-        asyncio.run(_run(path, config, journal))
+    with only_one(config.director.runtime_dir / "director.lock"), Listeners() as listeners:
+        listeners.take(endpoints(config.telemetry).values())
+        asyncio.run(_run(path, config, journal, listeners))
 
 
-async def _run(path: Path, config: Config, journal: Journal) -> None:
+async def _run(path: Path, config: Config, journal: Journal, listeners: Listeners) -> None:
     stop, reload = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, reload.set)
+    loop.add_signal_handler(signal.SIGUSR1, journal.notice, "no state yet: the director is starting")
+    observation = Observation(listeners, Meter())
     journal.notice("director starting", NODE=config.node.name, VERSION=__version__, CONFIG=path)
     await asyncio.to_thread(_prepare, config, journal)
     while not stop.is_set():
         reload.clear()
-        await _serve(config, journal, stop, reload)
+        await _serve(config, journal, stop, reload, observation)
         if reload.is_set():
-            config = _reloaded(path, config, journal)
+            config = _reloaded(path, config, journal, listeners)
     journal.notice("director stopped; VIPs, services and routes stay as they are", NODE=config.node.name)
 
 
-def _reloaded(path: Path, config: Config, journal: Journal) -> Config:
+def _reloaded(path: Path, config: Config, journal: Journal, listeners: Listeners) -> Config:
     try:
         fresh = load(path)
+        listeners.take(endpoints(fresh.telemetry).values())
     except ConfigError as error:
         for mistake in error.mistakes:
             journal.error("configuration refused, the old one stays in force", MISTAKE=mistake)
@@ -77,15 +91,40 @@ def _reloaded(path: Path, config: Config, journal: Journal) -> Config:
     return fresh
 
 
-async def _serve(config: Config, journal: Journal, stop: asyncio.Event, reload: asyncio.Event) -> None:
+async def _serve(
+    config: Config, journal: Journal, stop: asyncio.Event, reload: asyncio.Event, observation: Observation
+) -> None:
     """Run one director until it is to stop or to be made anew; what ends it otherwise is raised."""
     with ExitStack() as resources:
         control = BirdControl(config.bird.control_socket, config.bird.timeout_s)
         resources.callback(control.close)
-        director = Director(settings(config), _ports(config, control, resources, journal), journal, time.monotonic)
+        director = Director(
+            settings(config),
+            _ports(config, control, resources, journal),
+            journal,
+            time.monotonic,
+            meter=observation.meter,
+        )
         verbs = {"status": lambda: status(director.context, __version__)}
         socket = ControlSocket(config.director.runtime_dir / "control.sock", verbs, config.director.control_group)
-        await serve(director, socket.serve(), journal, [stop, reload])
+        counting, detailed = resources.enter_context(IpvsKernel()), config.telemetry.destinations
+        scraper = Scraper(director.context, counting, __version__, destinations=detailed)
+        answering = observation.answering(endpoints(config.telemetry), scraper, director.context)
+        tell_on_signal(director.context, __version__)
+        try:
+            await serve(director, together(socket.serve(), *answering), journal, [stop, reload])
+        finally:
+            await scraper.close()
+
+
+def endpoints(section: Telemetry) -> dict[str, Endpoint]:
+    """Where to listen, by what is to be heard there."""
+    ports = {"metrics": section.metrics_port, "health": section.health_port}
+    return {
+        what: Endpoint(f"telemetry.{what}_port", section.address, port)
+        for what, port in ports.items()
+        if port is not None
+    }
 
 
 def settings(config: Config) -> Settings:
@@ -110,31 +149,61 @@ def settings(config: Config) -> Settings:
         canary_s=config.director.canary_s,
         route_prefix_v4=config.ipvs.route_probe_prefix_v4,
         route_prefix_v6=config.ipvs.route_probe_prefix_v6,
+        state_dir=config.director.state_dir,
+        scopes=_scopes(config),
+        cold_start_grace_s=config.director.cold_start_grace_s,
+        unhealthy_after_s=config.telemetry.unhealthy_after_s,
     )
 
 
-def _ports(config: Config, control: BirdControl, resources: ExitStack, journal: Journal) -> Ports:
-    sources: dict[str, Source] = {}
+def _scopes(config: Config) -> dict[str, str]:
+    """What each source follows: the kept state of another cluster or directory must not stand in for it."""
+    cluster, files = config.sources.kubernetes, config.sources.file
+    scopes = {} if files is None else {"file": str(files.path)}
+    if cluster is not None:
+        scopes["kubernetes"] = cluster.model_dump_json(exclude={"events", "watch_timeout_s", "max_retry_s"})
+    return scopes
+
+
+def sources(config: Config, journal: Journal) -> dict[str, Source]:
+    """Every source of the configuration, by the name under which the status shows it."""
+    found: dict[str, Source] = {}
     if config.sources.file is not None:
-        sources["file"] = FileSource(config.sources.file.path, config.ipvs.defaults())
+        found["file"] = FileSource(config.sources.file.path, config.ipvs.defaults())
     if config.sources.kubernetes is not None:
-        sources["kubernetes"] = _kubernetes(config, config.sources.kubernetes, journal)
+        found["kubernetes"] = _kubernetes(config, config.sources.kubernetes, journal)
+    return found
+
+
+def _ports(config: Config, control: BirdControl, resources: ExitStack, journal: Journal) -> Ports:
+    followed = sources(config, journal)
     return Ports(
         ipvs=resources.enter_context(IpvsKernel()),
         link=resources.enter_context(VipKernel(config.ipvs.link)),
         routes=resources.enter_context(RouteKernel()),
         monitor=resources.enter_context(KernelMonitor()),
         router=Announcer(config, control),
-        sources=sources,
+        sources=followed,
+        publisher=_publisher(config, followed.get("kubernetes")),
     )
 
 
-def _kubernetes(config: Config, section: KubernetesSourceConfig, journal: Journal) -> KubernetesSource:
+def _publisher(config: Config, source: Source | None) -> Publisher | None:
+    section = config.sources.kubernetes
+    if section is None or not section.events or not isinstance(source, KubernetesSource):
+        return None
+    return EventPublisher(_cluster(config, section), source.metadata, config.node.name)
+
+
+def _cluster(config: Config, section: KubernetesSourceConfig) -> "KubernetesCluster":
     from appliance.sources.kubernetes.transport import KubernetesCluster  # noqa: PLC0415 - 45 MB that others do without
 
-    cluster = KubernetesCluster(section.kubeconfig, section.context, config.director.runtime_dir / "kubernetes")
+    return KubernetesCluster(section.kubeconfig, section.context, config.director.runtime_dir / "kubernetes")
+
+
+def _kubernetes(config: Config, section: KubernetesSourceConfig, journal: Journal) -> KubernetesSource:
     return KubernetesSource(
-        cluster,
+        _cluster(config, section),
         Scope(section.namespaces, section.label_selector, section.load_balancer_classes),
         config.ipvs.defaults(),
         lambda message: journal.notice(message, SOURCE="kubernetes"),

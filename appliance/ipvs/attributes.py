@@ -75,6 +75,11 @@ class Stats(enum.IntEnum):
     OUTPKTS = 3
     INBYTES = 4
     OUTBYTES = 5
+    CPS = 6
+    INPPS = 7
+    OUTPPS = 8
+    INBPS = 9
+    OUTBPS = 10
 
 
 class Info(enum.IntEnum):

@@ -43,6 +43,11 @@ def _totals(found: dict[int, bytes], kind: int) -> Counters:
         packets_out=_number(_U64, stats, Stats.OUTPKTS),
         bytes_in=_number(_U64, stats, Stats.INBYTES),
         bytes_out=_number(_U64, stats, Stats.OUTBYTES),
+        cps=_number(_U64, stats, Stats.CPS),
+        pps_in=_number(_U64, stats, Stats.INPPS),
+        pps_out=_number(_U64, stats, Stats.OUTPPS),
+        bps_in=_number(_U64, stats, Stats.INBPS),
+        bps_out=_number(_U64, stats, Stats.OUTBPS),
     )
 
 

@@ -57,9 +57,7 @@ class IpvsKernel:
         return self._with_destinations(self._services())
 
     def _services(self) -> dict[ServiceKey, VirtualService]:
-        # The family gets another number when its module is unloaded and loaded again.
-        self._family = self._resolve()
-        bodies = self._netlink.dump(Request(self._family, codec.encode_get_services()), "IPVS services")
+        bodies = self._service_bodies()
         services = (codec.decode_service(body) for body in bodies)
         return {service.key: service for service in services if service is not None}
 
@@ -91,8 +89,7 @@ class IpvsKernel:
         Raises:
             KernelError: as for dump.
         """
-        bodies = self._netlink.dump(Request(self._family, codec.encode_get_services()), "IPVS services")
-        counted = ((codec.decode_service(body), body) for body in bodies)
+        counted = ((codec.decode_service(body), body) for body in self._service_bodies())
         return {service.key: counters.decode_service_counters(body) for service, body in counted if service is not None}
 
     def destination_counters(self, key: ServiceKey) -> dict[tuple[object, int], DestinationCounters]:
@@ -116,6 +113,11 @@ class IpvsKernel:
         for key in set(empty) - self._standing(empty).keys():
             del found[key]
         return found
+
+    def _service_bodies(self) -> list[bytes]:
+        # The family gets another number when its module is unloaded and loaded again.
+        self._family = self._resolve()
+        return self._netlink.dump(Request(self._family, codec.encode_get_services()), "IPVS services")
 
     def _destination_bodies(self, key: ServiceKey) -> list[bytes]:
         request = Request(self._family, codec.encode_get_destinations(key))

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 class Counters:
     """Totals since the object was created: connections scheduled, packets and bytes towards the backends and back.
 
-    With direct server return nothing comes back through the director, so the outgoing figures stay 0.
+    ``cps``, ``pps_*`` and ``bps_*`` are the kernel's estimates of connections, packets and bytes a second. With direct
+    server return nothing comes back through the director, so the outgoing figures stay 0.
     """
 
     connections: int = 0
@@ -15,6 +16,11 @@ class Counters:
     packets_out: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
+    cps: int = 0
+    pps_in: int = 0
+    pps_out: int = 0
+    bps_in: int = 0
+    bps_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)

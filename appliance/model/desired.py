@@ -50,11 +50,15 @@ class Announce(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """One real server of a service. ``weight`` counts only while ``ready``; otherwise the kernel gets weight 0."""
+    """One real server of a service. ``weight`` counts only while ``ready``; otherwise the kernel gets weight 0.
+
+    ``target`` is the name of the pod behind the address where the source knows it: for metrics, no part of what it is.
+    """
 
     address: Address
     weight: int = 1
     ready: bool = True
+    target: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -22,9 +22,39 @@ from tests.bench.workload import bare_host
 ROUNDS = 5
 REST_S = 3.0
 TICK_S = 0.001
+PLACE = Endpoint("telemetry.metrics_port", ip_address("127.0.0.1"), 8123)
+CLIENT = f"""while read encoding; do
+  curl -sS --fail -o /dev/null -w '%{{size_download}}\\n' -H "Accept-Encoding: $encoding" \\
+    http://{PLACE.address}:{PLACE.port}/metrics || echo failed
+done"""
 STALL_WANTED_S = 0.05
 WITHDRAWAL_WANTED_S = 1.0
-PLACE = Endpoint("telemetry.metrics_port", ip_address("127.0.0.1"), 8123)
+
+
+class Client:
+    """Another program that scrapes, started once: a fork of this process would stall the loop that is watched."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def scrape(self, encoding: str) -> int:
+        """Scrape once; returns the bytes that came over the wire."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{encoding}\n".encode())
+        return int(await self._process.stdout.readline())
+
+
+@asynccontextmanager
+async def client() -> AsyncIterator[Client]:
+    """A client that waits to be told to scrape."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec("sh", "-c", CLIENT, stdin=pipe, stdout=pipe)
+    try:
+        yield Client(process)
+    finally:
+        process.kill()
+        await process.wait()
 
 
 def measure(report: Report) -> None:
@@ -34,17 +64,19 @@ def measure(report: Report) -> None:
 
 
 async def _measure(report: Report, folder: Path) -> None:
-    with ExitStack() as resources:
+    async with AsyncExitStack() as stack:
+        resources = stack.enter_context(ExitStack())
         director = await settled(resources, folder)
         counting = resources.enter_context(IpvsKernel())
+        curl = await stack.enter_async_context(client())
         for destinations in (True, False):
             what = f"{SERVICES} x 10" if destinations else f"{SERVICES} services alone"
             scraper = Scraper(director.context, counting, "bench", destinations=destinations)
             async with served(scraper):
                 if destinations:
                     await rest(report, director)
-                await rounds(report, what, "plain", director)
-                await rounds(report, what, "gzip", director)
+                await rounds(report, what, "identity", director, curl)
+                await rounds(report, what, "gzip", director, curl)
         report.add("resident memory after it all", resident_mb(os.getpid()), "MB")
 
 
@@ -58,19 +90,19 @@ async def rest(report: Report, director: Director) -> None:
     report.add_median("full pass without a scrape", [await full_pass(director) for _ in range(ROUNDS)])
 
 
-async def rounds(report: Report, what: str, encoding: str, director: Director) -> None:
+async def rounds(report: Report, what: str, encoding: str, director: Director, curl: Client) -> None:
     """Scrape one after the other, and watch the loop meanwhile."""
     took_s, sizes = [], []
     async with watched(director) as seen:
         for _ in range(ROUNDS):
             started_s = time.monotonic()
-            sizes.append(await curl(encoding))
+            sizes.append(await curl.scrape(encoding))
             took_s.append(time.monotonic() - started_s)
     report.add_median(f"scrape of {what}, {encoding}", took_s)
     report.add("  of so many bytes", sizes[-1] / 1e6, "MB")
     report.add("  longest stall of the loop", max(seen.stalls_s), "s", most=STALL_WANTED_S)
     report.add("  longest glance meanwhile", max(seen.glances_s), "s", most=WITHDRAWAL_WANTED_S)
-    scraping = asyncio.create_task(curl(encoding))
+    scraping = asyncio.create_task(curl.scrape(encoding))
     await asyncio.sleep(0)
     report.add("  full pass begun with it", await full_pass(director), "s")
     await scraping
@@ -117,18 +149,6 @@ async def full_pass(director: Director) -> float:
     started_s = time.monotonic()
     await director.reconcile(FULL)
     return time.monotonic() - started_s
-
-
-async def curl(encoding: str) -> int:
-    """Scrape as another program would; returns the bytes that came over the wire."""
-    fields = ["-H", "Accept-Encoding: gzip"] if encoding == "gzip" else []
-    command = ["curl", "-sS", "--fail", "-o", "/dev/null", "-w", "%{size_download}", *fields]
-    process = await asyncio.create_subprocess_exec(
-        *command, f"http://{PLACE.address}:{PLACE.port}/metrics", stdout=asyncio.subprocess.PIPE
-    )
-    output, _ = await process.communicate()
-    assert process.returncode == 0
-    return int(output)
 
 
 @asynccontextmanager

@@ -39,6 +39,7 @@ class Resource:
 SERVICES = Resource("v1", "services", "Service")
 ENDPOINT_SLICES = Resource("discovery.k8s.io/v1", "endpointslices", "EndpointSlice")
 ENDPOINTS = Resource("v1", "endpoints", "Endpoints")
+EVENTS = Resource("v1", "events", "Event")
 
 
 class Unreachable(SourceError):
@@ -92,6 +93,26 @@ class Cluster(Protocol):
         Raises:
             SourceError: on entering, the credentials cannot be read.
         """
+        ...
+
+
+class Sender(Protocol):
+    """A connection that can write."""
+
+    async def send(self, method: str, path: str, body: Mapping[str, object]) -> bytes:
+        """Create (POST) an object, or change one by a JSON merge patch (PATCH, RFC 7386); the body of a good answer.
+
+        Raises:
+            Unreachable, Refused, Expired: there is none.
+        """
+        ...
+
+
+class SendingCluster(Protocol):
+    """As Cluster, for those who write."""
+
+    def connect(self) -> AbstractAsyncContextManager[Sender]:
+        """As in Cluster."""
         ...
 
 

@@ -43,10 +43,17 @@ class Cache:
         return self._items[role]
 
     def metadata(self, owner: str) -> Metadata | None:
-        """Metadata of the Service ``namespace/name``, for those who write about it; None if there is none of ours."""
+        """Metadata of the Service ``namespace/name``, for those who write about it; None if there is none of ours.
+
+        Of one that was never well-formed there is only its name.
+        """
         namespace, _, name = owner.partition("/")
-        value = self._by_service.get((namespace, name), {}).get(Key("Service", namespace, name))
-        return value.metadata if value is not None else None
+        key = Key("Service", namespace, name)
+        value = self._by_service.get((namespace, name), {}).get(key)
+        if value is not None:
+            return value.metadata
+        item = self._items["services"].get(key)
+        return Metadata(name, namespace, resource_version=item.version or None) if item is not None else None
 
     def put(self, role: Role, item: Item) -> None:
         """The object is there, in this form."""

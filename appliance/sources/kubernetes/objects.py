@@ -234,8 +234,7 @@ def _checked(value: K) -> K:
 
 def steps(path: str) -> Iterator[str | int]:
     """Keys and indices of a path such as ``spec.ports[0].port``."""
-    for index, key in _STEP.findall(path):
-        yield int(index) if index else key
+    return (int(index) if index else key for index, key in _STEP.findall(path))
 
 
 def _shown_at(tree: Any, path: str) -> str:

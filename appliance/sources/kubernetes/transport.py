@@ -8,6 +8,7 @@ import asyncio
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
 from appliance.errors import SourceError
-from appliance.sources.kubernetes.api import Connection, Dropped, Unreachable, refusal
+from appliance.sources.kubernetes.api import Dropped, Unreachable, refusal
 
 CONNECT_S = 10.0
 ANSWER_S = 30.0
@@ -26,7 +27,7 @@ ANSWER_S = 30.0
 MAX_LINE_BYTES = 16 * 1024 * 1024
 """etcd takes no object above 1.5 MiB (--max-request-bytes), so a longer line is no event."""
 
-_OK = 200
+_GOOD = frozenset({200, 201})
 # A dead peer is noticed after 15 + 3 * 5 seconds, where the kernel would first ask after two hours (tcp(7)).
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 15), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3))
 
@@ -44,7 +45,7 @@ class KubernetesCluster:
         self._scratch = scratch
 
     @asynccontextmanager
-    async def connect(self) -> AsyncIterator[Connection]:
+    async def connect(self) -> AsyncIterator["HttpConnection"]:
         """A connection with credentials that are read now: files, exec plugins and the certificates they name.
 
         Raises:
@@ -52,7 +53,7 @@ class KubernetesCluster:
         """
         client = await self._client()
         try:
-            yield _HttpConnection(client)
+            yield HttpConnection(client)
         finally:
             await client.close()  # type: ignore[no-untyped-call]  # the client has no types here
 
@@ -101,30 +102,50 @@ def _clean_token(configuration: Configuration) -> None:
         configuration.api_key["BearerToken"] = token
 
 
-class _HttpConnection:
-    """GET requests by one client."""
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What is asked; a body is JSON. ``verb`` is RBAC's word for it."""
+
+    verb: str
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, object] | None = None
+
+
+class HttpConnection:
+    """Requests by one client."""
 
     def __init__(self, client: ApiClient) -> None:
         self._client = client
 
     async def get(self, path: str, query: Mapping[str, str]) -> bytes:
-        async with self._answer(path, query) as response:
+        """As in Connection."""
+        async with self._answer(_Request("list", "GET", path, query)) as response:
+            return await self._body(response)
+
+    async def send(self, method: str, path: str, body: Mapping[str, object]) -> bytes:
+        """As in Sender."""
+        verb = "create" if method == "POST" else "patch"
+        async with self._answer(_Request(verb, method, path, body=body)) as response:
             return await self._body(response)
 
     @asynccontextmanager
     async def watch(self, path: str, query: Mapping[str, str]) -> AsyncIterator[AsyncIterator[bytes]]:
-        async with self._answer(path, query) as response, aclosing(_lines(response)) as lines:
+        """As in Connection."""
+        request = _Request("watch", "GET", path, query)
+        async with self._answer(request) as response, aclosing(_lines(response)) as lines:
             _keep_alive(response)
             yield lines
 
     @asynccontextmanager
-    async def _answer(self, path: str, query: Mapping[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _answer(self, request: _Request) -> AsyncIterator[aiohttp.ClientResponse]:
         """A good answer that has begun."""
-        response = await self._ask(path, query)
+        response = await self._ask(request)
         transport = response.connection.transport if response.connection is not None else None
         try:
-            if response.status != _OK:
-                asked = f"{'watch' if 'watch' in query else 'list'} {path}"
+            if response.status not in _GOOD:
+                asked = f"{request.verb} {request.path}"
                 wait = response.headers.get("Retry-After", "")
                 # The other form, a date, is used by no API server.
                 wait_s = float(wait) if wait.isascii() and wait.isdigit() else 0.0
@@ -136,18 +157,23 @@ class _HttpConnection:
                 transport.abort()
             response.close()
 
-    async def _ask(self, path: str, query: Mapping[str, str]) -> aiohttp.ClientResponse:
-        request = await self._client.param_serialize(
-            "GET",
-            path,
-            query_params=list(query.items()),
-            header_params={"Accept": "application/json"},
+    async def _ask(self, request: _Request) -> aiohttp.ClientResponse:
+        headers = {"Accept": "application/json"}
+        if request.body is not None:
+            kind = "merge-patch+json" if request.method == "PATCH" else "json"
+            headers["Content-Type"] = f"application/{kind}"
+        serialized = await self._client.param_serialize(
+            request.method,
+            request.path,
+            query_params=list(request.query.items()),
+            header_params=headers,
+            body=request.body,
             auth_settings=["BearerToken"],
         )
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S)
         try:
             async with asyncio.timeout(ANSWER_S):
-                answer = await self._client.call_api(*request, _request_timeout=timeout)
+                answer = await self._client.call_api(*serialized, _request_timeout=timeout)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise self._unreachable(error) from None
         response: aiohttp.ClientResponse = answer.response

@@ -2,10 +2,11 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any, TypeVar
 
 from appliance.errors import SourceError
 from appliance.model.desired import ServiceDefaults, Snapshot
@@ -14,6 +15,8 @@ from appliance.sources.kubernetes.transport import KubernetesCluster
 from appliance.sources.kubernetes.watch import Timing
 from tests.kube.api import Api
 from tests.kube.objects import endpoint_slice, endpoints
+
+T = TypeVar("T")
 
 WITHIN_S = 30.0
 # A test waits for retries and half-open watches, so they come soon.
@@ -86,3 +89,22 @@ async def listening(kubeconfig: Path | None, scope: Scope, timing: Timing = SOON
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+
+def run(story: Coroutine[Any, Any, T]) -> T:
+    """Run a story to its end, and until the connections that it leaves behind are closed.
+
+    One that is given up before its answer has begun ends its TLS politely, which a loop that is closed cuts short.
+    """
+
+    async def to_the_end() -> T:
+        result = await story
+        loop: Any = asyncio.get_running_loop()
+        async with asyncio.timeout(WITHIN_S):
+            # Its own waker stays.
+            while len(loop._selector.get_map()) > 1:  # noqa: ASYNC110 - the loop tells nobody
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
+        return result
+
+    return asyncio.run(to_the_end())

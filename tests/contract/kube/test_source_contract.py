@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from appliance.sources.kubernetes.source import Scope
-from tests.contract.kube.source_subject import Heard, listening, set_backends
+from tests.contract.kube.source_subject import Heard, listening, run, set_backends
 from tests.kube.api import Api
 from tests.kube.double import Double
 from tests.kube.objects import service
@@ -33,7 +33,7 @@ def _with_web(api: Api) -> Api:
     return api
 
 
-def run(api: Api, story: Story, selector: str = "") -> Heard:
+def play(api: Api, story: Story, selector: str = "") -> Heard:
     """Play the story with a source that follows the test's namespace and has heard its list."""
 
     async def played() -> Heard:
@@ -42,7 +42,7 @@ def run(api: Api, story: Story, selector: str = "") -> Heard:
             await story(heard)
         return heard
 
-    return asyncio.run(played())
+    return run(played())
 
 
 def test_a_cluster_is_listed_and_then_watched(api: Api) -> None:
@@ -55,7 +55,7 @@ def test_a_cluster_is_listed_and_then_watched(api: Api) -> None:
         api.delete("Service", api.namespace, "web")
         await heard.until(lambda: heard.backends == {"mail": []})
 
-    heard = run(api, story)
+    heard = play(api, story)
     assert heard.errors == []
     assert heard.told == [
         "backends come from EndpointSlice objects (discovery.k8s.io/v1)"
@@ -71,7 +71,7 @@ def test_a_list_of_many_pages_is_read_whole(api: Api) -> None:
     async def story(heard: Heard) -> None:
         assert all(heard.source.metadata(f"{api.namespace}/many{n}") for n in range(510))
 
-    run(api, story)
+    play(api, story)
 
 
 def test_a_selector_selects_services(api: Api) -> None:
@@ -81,7 +81,7 @@ def test_a_selector_selects_services(api: Api) -> None:
     async def story(heard: Heard) -> None:
         assert heard.backends == {"public": []}
 
-    run(api, story, "tier in (public,other),!app")
+    play(api, story, "tier in (public,other),!app")
 
 
 def test_an_outage_holds_and_its_changes_come_after_it(api: Api) -> None:
@@ -98,7 +98,7 @@ def test_an_outage_holds_and_its_changes_come_after_it(api: Api) -> None:
         api.server.compact()
         await heard.until(lambda: heard.backends == {"web": ["10.1.2.4"]})
 
-    assert "gives no answer" in run(api, story).errors[0]
+    assert "gives no answer" in play(api, story).errors[0]
 
 
 def test_a_rotated_token_is_read_again_from_the_kubeconfig_and_from_a_file(api: Api) -> None:
@@ -116,7 +116,7 @@ def test_a_rotated_token_is_read_again_from_the_kubeconfig_and_from_a_file(api: 
             for heard in (inline, by_file):
                 await heard.until(lambda heard=heard: heard.backends == {"web": ["10.1.0.9"]})  # type: ignore[misc]
 
-    asyncio.run(story())
+    run(story())
 
 
 def test_an_unknown_token_is_told_with_a_remedy_and_read_again(api: Api) -> None:
@@ -131,4 +131,4 @@ def test_an_unknown_token_is_told_with_a_remedy_and_read_again(api: Api) -> None
             kubeconfig.write_text(good)
             await heard.until(lambda: heard.backends)
 
-    asyncio.run(story())
+    run(story())

@@ -16,7 +16,7 @@ from kubernetes.aio.config import incluster_config
 from appliance.sources.kubernetes import transport
 from appliance.sources.kubernetes.source import Scope
 from appliance.sources.kubernetes.transport import KubernetesCluster
-from tests.contract.kube.source_subject import listening, set_backends
+from tests.contract.kube.source_subject import listening, run, set_backends
 from tests.kube.api import Api
 from tests.kube.cluster import Cluster
 from tests.kube.double import Double
@@ -33,7 +33,7 @@ def follow(kubeconfig: Path | None, *namespaces: str) -> None:
             await heard.until(lambda: heard.backends == WEB)
         assert heard.errors == []
 
-    asyncio.run(story())
+    run(story())
 
 
 def first_error(kubeconfig: Path | None, *namespaces: str) -> str:
@@ -44,7 +44,7 @@ def first_error(kubeconfig: Path | None, *namespaces: str) -> str:
             await heard.until(lambda: heard.errors)
         return heard.errors[0]
 
-    return asyncio.run(story())
+    return run(story())
 
 
 def manifests() -> str:
@@ -133,7 +133,7 @@ def test_certificates_within_the_kubeconfig_are_written_where_nobody_else_reads(
         content = base64.b64encode(double.authority.read_bytes()).decode()
         config["clusters"][0]["cluster"] = {"server": double.url, "certificate-authority-data": content}
         kubeconfig.write_text(json.dumps(config))
-        asyncio.run(connect(kubeconfig, scratch))
+        run(connect(kubeconfig, scratch))
         (written,) = scratch.iterdir()
         assert written.read_bytes() == double.authority.read_bytes()
         assert [stat.S_IMODE(path.stat().st_mode) for path in (scratch, written)] == [0o700, 0o600]
@@ -148,7 +148,7 @@ def test_another_certificate_authority_is_read_again() -> None:
             await heard.until(lambda: heard.backends == {"web": ["10.1.0.9"]})
 
     with Double(tls=True) as double:
-        asyncio.run(story(double, with_web(Api(double, "test"))))
+        run(story(double, with_web(Api(double, "test"))))
 
 
 def test_a_server_whose_certificate_nobody_vouches_for_is_not_believed(tmp_path: Path) -> None:

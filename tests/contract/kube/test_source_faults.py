@@ -1,6 +1,5 @@
 """A server that misbehaves: nothing is lost, nothing is removed, and what is wrong is told."""
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -10,7 +9,7 @@ from appliance.model.desired import Snapshot
 from appliance.sources.kubernetes import transport
 from appliance.sources.kubernetes.source import Scope
 from appliance.sources.kubernetes.watch import Timing
-from tests.contract.kube.source_subject import SOON, Heard, listening, set_backends
+from tests.contract.kube.source_subject import SOON, Heard, listening, run, set_backends
 from tests.kube.api import Api
 from tests.kube.double import Double
 from tests.kube.faults import Drops, Empties, Expires, Fails, Fault, Garbles, Stalls, Truncates
@@ -35,7 +34,7 @@ def play(api: Api, story: Callable[[Heard], Coroutine[Any, Any, None]], timing: 
             await story(heard)
         return heard
 
-    return asyncio.run(played())
+    return run(played())
 
 
 @pytest.mark.parametrize(
@@ -155,4 +154,4 @@ def test_a_source_that_is_ended_leaves_no_connection(api: Api, double: Double) -
     async def none_left() -> None:
         await heard.until(lambda: double.connections == 0)
 
-    asyncio.run(none_left())
+    run(none_left())

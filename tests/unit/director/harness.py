@@ -10,7 +10,7 @@ from pathlib import Path
 
 from appliance.decide.gate import GatePolicy
 from appliance.director.loop import Director
-from appliance.director.ports import Ports
+from appliance.director.ports import Ports, Publisher, Source
 from appliance.director.settings import Settings
 from appliance.model.address import Address
 from appliance.model.desired import Backend, DesiredService, Snapshot, canonical
@@ -41,16 +41,19 @@ def web(vip: Address = VIP, port: int = 80, *, backends: int = 3, ready: int | N
 
 
 class Node:
-    """A director with everything around it."""
+    """A director with everything around it. ``others`` are further sources, ``publisher`` gets what happens."""
 
     def __init__(self, directory: Path) -> None:
         self.ipvs, self.link, self.routes = FakeIpvs(), FakeVips(), FakeRoutes()
         self.monitor, self.router, self.source = FakeMonitor(), FakeRouter(), FakeSource()
+        self.others: dict[str, Source] = {}
+        self.publisher: Publisher | None = None
         self.log = io.StringIO()
         self.settings = Settings("d1", (POOL,), directory, GatePolicy(rise=3), drain_time_s=30.0)
 
     def director(self) -> Director:
-        ports = Ports(self.ipvs, self.link, self.routes, self.monitor, self.router, {"file": self.source})
+        sources: dict[str, Source] = {"file": self.source, **self.others}
+        ports = Ports(self.ipvs, self.link, self.routes, self.monitor, self.router, sources, self.publisher)
         clock = asyncio.get_running_loop().time
         return Director(self.settings, ports, Journal(self.log, prefix=False), clock, clock)
 

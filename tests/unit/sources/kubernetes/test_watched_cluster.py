@@ -438,13 +438,13 @@ def test_a_refusal_names_what_was_asked_and_a_remedy(status: int, remedy: str) -
 
 
 def test_a_bug_in_a_follower_ends_the_source() -> None:
+    """Nothing but the errors of our own tree is held back (I8)."""
+
     async def story() -> None:
         api = FakeApi(*WEB)
-        async with watching(api) as watched:
-            api.get = None  # type: ignore[method-assign,assignment]  # calling it is a bug
-            watched_task = asyncio.create_task(watched.listen())
-            with pytest.raises(TypeError):
-                await watched_task
+        api.get = None  # type: ignore[method-assign,assignment]  # calling it is a bug
+        async with watching(api):
+            await asyncio.sleep(1)
 
     with pytest.raises(TypeError):
         play(story())

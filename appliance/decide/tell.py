@@ -1,0 +1,84 @@
+"""What was done -> what is told to the owners of the services. Pure."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+from appliance.model.address import Address, address_order
+from appliance.model.desired import Problem
+from appliance.model.happening import Happening, Reason
+from appliance.model.plan import (
+    AddDestination,
+    AddService,
+    RemoveDestination,
+    RemoveService,
+    ServiceStep,
+    SetDestination,
+    SetService,
+)
+from appliance.model.service import ServiceKey
+
+MOST_NAMED = 3
+"""Of more destinations the others are counted."""
+
+_DESTINATIONS = (Reason.CREATED_DESTINATION, Reason.UPDATED_DESTINATION, Reason.DELETED_DESTINATION)
+
+
+def programmed(steps: Iterable[ServiceStep], owners: Mapping[ServiceKey, str]) -> Iterator[Happening]:
+    """What steps that were carried out mean to the owners of the services; those of nobody are left out.
+
+    One line for each service and kind of step. The switch of a service that was loaded under another scheduler belongs
+    to its creation.
+    """
+    grouped: dict[ServiceKey, dict[Reason, list[str]]] = {}
+    for step in steps:
+        key, reason, text = _told(step)
+        if key in owners:
+            grouped.setdefault(key, {}).setdefault(reason, []).append(text)
+    for key, reasons in grouped.items():
+        if Reason.CREATED_SERVICE in reasons:
+            reasons.pop(Reason.UPDATED_SERVICE, None)
+        for reason, texts in reasons.items():
+            detail = _listed(texts) if reason in _DESTINATIONS else texts[-1]
+            yield Happening(owners[key], reason, f"{key}: {detail}" if detail else str(key))
+
+
+def announced(
+    before: Collection[Address],
+    after: Collection[Address],
+    reasons: Mapping[Address, str],
+    owners: Mapping[Address, Collection[str]],
+) -> Iterator[Happening]:
+    """What a change of the announced VIPs means to the owners of services on them, with the gate's reason."""
+    for vip in sorted({*before} ^ {*after}, key=address_order):
+        reason = Reason.ANNOUNCED if vip in after else Reason.WITHDRAWN
+        for owner in owners.get(vip, ()):
+            yield Happening(owner, reason, f"{vip}: {reasons.get(vip, 'no longer wanted')}")
+
+
+def refused(before: Collection[Problem], after: Iterable[Problem]) -> Iterator[Happening]:
+    """The problems that are new, to whom they concern."""
+    known = frozenset(before)
+    for problem in after:
+        if problem.owner and problem not in known:
+            yield Happening(problem.owner, Reason.REFUSED, str(problem))
+
+
+def _told(step: ServiceStep) -> tuple[ServiceKey, Reason, str]:
+    match step:
+        case AddService(service):
+            return service.key, Reason.CREATED_SERVICE, ""
+        case SetService(service):
+            text = f"scheduler {service.scheduler}, flags {int(service.flags):#x}"
+            return service.key, Reason.UPDATED_SERVICE, text
+        case RemoveService(key):
+            return key, Reason.DELETED_SERVICE, ""
+        case AddDestination(key, destination):
+            return key, Reason.CREATED_DESTINATION, str(destination.address)
+        case SetDestination(key, destination):
+            return key, Reason.UPDATED_DESTINATION, f"{destination.address} weight {destination.weight}"
+        case RemoveDestination(key, destination):
+            return key, Reason.DELETED_DESTINATION, str(destination.address)
+
+
+def _listed(texts: list[str]) -> str:
+    more = f" and {len(texts) - MOST_NAMED} more" if len(texts) > MOST_NAMED else ""
+    return ", ".join(texts[:MOST_NAMED]) + more

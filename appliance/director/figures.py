@@ -1,0 +1,118 @@
+"""What a scrape shows of the director itself, read from its memory at that moment: labels go with their objects."""
+
+from collections.abc import Callable, Collection, Iterator
+from typing import NamedTuple
+
+from appliance.decide.gate import GatePolicy, GateState
+from appliance.decide.proof import Proof
+from appliance.director import health
+from appliance.director.context import Context
+from appliance.director.status import standing
+from appliance.model.address import Address
+from appliance.telemetry import metrics
+from appliance.telemetry.exposition import Family, Sample, labels
+from appliance.telemetry.metrics import Metric
+
+COUNTED = (
+    metrics.PASSES,
+    metrics.PASS_SECONDS,
+    metrics.SYNC_TIME,
+    metrics.SYNC_TIME_LAST,
+    metrics.CONVERGENCE,
+    metrics.REPAIRS,
+    metrics.BATCHES,
+    metrics.STEPS,
+    metrics.PROGRAMMED,
+    metrics.DESIRED_CHANGE,
+    metrics.CONFIGURES,
+    metrics.SOURCE_STATES,
+    metrics.SOURCE_ERRORS,
+)
+
+
+def families(context: Context, version: str) -> Iterator[Family]:
+    """Everything but the counters of IPVS. Samples of VIPs are worked out as they are taken, from what holds then."""
+    yield from _node(context, version)
+    yield from context.record.meter.families(COUNTED)
+    yield from _sources(context)
+    yield from _peers(context)
+    yield from _vips(context, list(context.memory.by_vip))
+
+
+def _node(context: Context, version: str) -> Iterator[Family]:
+    memory = context.memory
+    bird = memory.routing.version if memory.routing is not None else ""
+    names = [name.partition(" ")[0] for name in standing(context)]
+    yield Family(metrics.INFO, [(labels(metrics.INFO.labels, (context.settings.node, version, bird)), 1)])
+    yield _one(metrics.DEGRADED, bool(names or memory.snapshots.keys() != context.ports.sources.keys()))
+    yield _one(metrics.READY, not health.unready(context))
+    yield _one(metrics.HEALTHY, health.is_healthy(context))
+    yield _one(metrics.PASS_AGE, health.pass_age_s(context))
+    yield _one(metrics.REFUSED, len(memory.desired.problems) if memory.desired else 0)
+    kinds = [(labels(metrics.CONDITIONS.labels, (name,)), names.count(name)) for name in sorted(set(names))]
+    yield Family(metrics.CONDITIONS, kinds)
+
+
+def _sources(context: Context) -> Iterator[Family]:
+    ages = [(name, health.source_age_s(context, name)) for name in context.ports.sources]
+    yield Family(metrics.SOURCE_AGE, [(labels(metrics.SOURCE_AGE.labels, (name,)), age_s) for name, age_s in ages])
+
+
+def _peers(context: Context) -> Iterator[Family]:
+    routing = context.memory.routing
+    peers = [(labels(("peer",), (each.name,)), each) for each in routing.peers] if routing is not None else []
+    yield Family(metrics.PEER_UP, [(label, int(each.established)) for label, each in peers])
+    yield Family(metrics.PEER_EXPORTED, [(label, len(each.exported)) for label, each in peers])
+
+
+class _Vip(NamedTuple):
+    """What the memory holds about one VIP."""
+
+    vip: Address
+    state: GateState
+    proof: Proof | None
+    peers: int
+
+
+def _vips(context: Context, vips: Collection[Address]) -> Iterator[Family]:
+    policy = context.settings.gate
+
+    def family(metric: Metric, value: Callable[[_Vip], float]) -> Family:
+        return Family(metric, ((f'{{vip="{vip}"}}', value(_vip(context, vip))) for vip in vips))
+
+    yield family(metrics.VIP_ANNOUNCED, lambda each: int(each.state.announce))
+    yield Family(metrics.VIP_GATE, (_gate(_vip(context, vip), policy) for vip in vips))
+    yield family(metrics.VIP_PEERS, lambda each: each.peers)
+    yield family(metrics.VIP_BACKENDS, lambda each: each.proof.backends if each.proof else 0)
+    yield family(metrics.VIP_READY, lambda each: each.proof.ready if each.proof else 0)
+    yield family(metrics.VIP_FLAPS, lambda each: each.state.flaps)
+
+
+def _vip(context: Context, vip: Address) -> _Vip:
+    memory = context.memory
+    peers = memory.routing.peers if memory.routing is not None else ()
+    exporting = sum(1 for peer in peers if peer.established and vip in peer.exported)
+    return _Vip(vip, memory.gates.get(vip) or GateState(), memory.proofs.get(vip), exporting)
+
+
+def _gate(found: _Vip, policy: GatePolicy) -> Sample:
+    return f'{{vip="{found.vip}",reason="{reason(found.state, found.proof, policy)}"}}', 1
+
+
+def reason(state: GateState, proof: Proof | None, policy: GatePolicy) -> str:
+    """Why the gate is as it is, as one of the few words that the metric's help lists."""
+    if state.announce:
+        return "announced"
+    if proof is None:
+        return "unknown"
+    if proof.fault:
+        return "kernel"
+    if not proof.ok:
+        return "backends"
+    if len(state.repairs_s) >= policy.max_repairs:
+        return "repairs"
+    return "held_down" if state.proofs >= policy.rise else "rising"
+
+
+def _one(metric: Metric, value: float) -> Family:
+    return Family(metric, [("", +value)])

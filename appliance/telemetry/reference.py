@@ -1,0 +1,38 @@
+"""The reference of metrics, made from the table: ``python -m appliance.telemetry.reference > FILE``."""
+
+import sys
+from collections.abc import Iterable, Iterator
+
+from appliance.telemetry.metrics import INHERITED, OWN, Metric
+
+_HEAD = """\
+# Metrics
+
+Made from `appliance/telemetry/metrics.py` by `python -m appliance.telemetry.reference`; do not edit. How to
+scrape them, what to watch and what they cost: [metrics.md](../metrics.md).
+
+A series is there as long as what it is about: labels vanish with their service, backend, VIP or peer.
+"""
+_INHERITED = """\
+## Those of BalanceD
+
+Names, labels and units are those of the original, so that its dashboards and alarms go on. Times here are nanoseconds.
+`endpoint_type` is `Pod` where the source names a pod, which is then `endpoint_name`, and otherwise `External`.
+"""
+
+
+def reference() -> str:
+    """The whole reference as Markdown, the same bytes for the same table."""
+    return "\n".join([_HEAD, "## The director's own\n", *_rows(OWN), "", _INHERITED, *_rows(INHERITED), ""])
+
+
+def _rows(metrics: Iterable[Metric]) -> Iterator[str]:
+    yield "| Metric | Kind | Labels | Meaning | From |"
+    yield "|---|---|---|---|---|"
+    for metric in metrics:
+        labels = ", ".join(f"`{label}`" for label in metric.labels)
+        yield f"| `{metric.name}` | {metric.kind.value} | {labels} | {metric.help} | {metric.origin} |"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())
