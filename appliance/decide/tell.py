@@ -29,7 +29,7 @@ def programmed(steps: Iterable[ServiceStep], owners: Mapping[ServiceKey, str]) -
     to its creation.
     """
     grouped: dict[ServiceKey, dict[Reason, list[str]]] = {}
-    for step in steps:
+    for step in sorted(steps, key=_order):
         key, reason, text = _told(step)
         if key in owners:
             grouped.setdefault(key, {}).setdefault(reason, []).append(text)
@@ -77,6 +77,15 @@ def _told(step: ServiceStep) -> tuple[ServiceKey, Reason, str]:
             return key, Reason.UPDATED_DESTINATION, f"{destination.address} weight {destination.weight}"
         case RemoveDestination(key, destination):
             return key, Reason.DELETED_DESTINATION, str(destination.address)
+
+
+def _order(step: ServiceStep) -> tuple[int, int, int]:
+    """Services as they come, then destinations by address: they are loaded in the reverse order."""
+    match step:
+        case AddDestination(_, destination) | SetDestination(_, destination) | RemoveDestination(_, destination):
+            return (1, *address_order(destination.address))
+        case _:
+            return 0, 0, 0
 
 
 def _listed(texts: list[str]) -> str:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from appliance.director import intent
 from appliance.director.context import Context
 from appliance.director.snapshot_codec import Kept, later
-from appliance.director.snapshot_file import SnapshotFile
+from appliance.director.snapshot_file import Found, SnapshotFile
 from appliance.errors import SourceError
 from appliance.model.desired import Snapshot
 
@@ -18,7 +18,8 @@ from appliance.model.desired import Snapshot
 LEAST_PAUSE_S = 1.0
 WRITING_SHARE = 0.02
 RETRY_S = 30.0
-FLUSH_S = 2.0
+# A disk that hangs must not keep a director from starting, nor from stopping.
+DISK_S = 3.0
 
 CONDITION = "snapshot"
 
@@ -51,7 +52,11 @@ class Keeper:
         """Read what was kept of the sources as they are configured now."""
         if self._file is None:
             return
-        found = await asyncio.to_thread(self._file.load)
+        try:
+            async with asyncio.timeout(DISK_S):
+                found = await asyncio.to_thread(self._file.load)
+        except TimeoutError:
+            found = Found(refused=f"{self._file.path} cannot be read within {DISK_S:g} s")
         if found.refused:
             self._context.journal.warning("snapshot not used", REASON=found.refused)
         for name in sorted(found.kept.keys() & self._context.ports.sources.keys()):
@@ -90,10 +95,10 @@ class Keeper:
     async def flush(self) -> None:
         """Save what is not saved yet, or give up: the last act of a director."""
         try:
-            async with asyncio.timeout(FLUSH_S):
+            async with asyncio.timeout(DISK_S):
                 await self.save()
         except TimeoutError:
-            self._context.journal.error("the disk takes no snapshot", WITHIN_S=FLUSH_S)
+            self._context.journal.error("the disk takes no snapshot", WITHIN_S=DISK_S)
 
     async def save(self) -> bool:
         """Save what was said, if it is not what was saved last; False, and a condition, where that is impossible."""

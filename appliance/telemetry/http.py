@@ -17,7 +17,7 @@ from appliance.errors import ConfigError
 from appliance.model.address import Address
 
 MAX_REQUEST_BYTES = 16384
-MAX_CONNECTIONS = 16
+MAX_CONNECTIONS = 8
 REQUEST_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 60.0
 PLAIN = "text/plain; charset=utf-8"
@@ -128,10 +128,13 @@ async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
             request = _parsed(await reader.readuntil(b"\r\n\r\n"))
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             await _send(writer, request, await _answer(request, routes))
+            writer.close()
+            await writer.wait_closed()
     except (TimeoutError, ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
         pass  # a client that says too little or too much, is too slow or leaves, gets nothing more
     finally:
-        writer.close()
+        # What a client does not take would keep a connection that is only closed.
+        writer.transport.abort()
 
 
 async def _answer(request: _Request | None, routes: Mapping[str, Route]) -> Answer:

@@ -37,7 +37,8 @@ class Counted:
     help: str
 
 
-_SINCE = "since it was created; back to 0 when IPVS is loaded anew or it is created anew"
+# The kernel hands out sums that it makes every 2 s (ip_vs_est.c), not what its processors have counted since.
+_SINCE = "since it was created, up to 2 s late; back to 0 when IPVS is loaded anew or it is created anew"
 _RATE = "a second, as the kernel estimates it every 2 s"
 _NO_ANSWERS = "0 with direct server return: answers do not pass the director"
 

@@ -1,6 +1,7 @@
 """Events as an API server holds them: each test runs against the double and against a real one."""
 
 import asyncio
+import io
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -8,12 +9,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from appliance.config.load import load
+from appliance.director import wiring
 from appliance.errors import SourceError
 from appliance.model.happening import Happening, Reason
 from appliance.sources.kubernetes.events import Limits
 from appliance.sources.kubernetes.objects import Metadata
 from appliance.sources.kubernetes.publish import EventPublisher
 from appliance.sources.kubernetes.transport import KubernetesCluster
+from appliance.telemetry.journal import Journal
 from tests.contract.kube.source_subject import WITHIN_S, run
 from tests.kube.api import Api
 from tests.kube.faults import Fails, Stalls
@@ -250,3 +256,22 @@ def test_a_write_that_is_not_answered_is_given_up(double_api: Api) -> None:
         assert event["count"] == 1
 
     run(story())
+
+
+@pytest.mark.parametrize(("events", "wanted"), [("", True), (", events: false", False)], ids=["by default", "disabled"])
+def test_a_director_on_a_cluster_publishes_unless_told_not_to(
+    double_api: Api, tmp_path: Path, events: str, *, wanted: bool
+) -> None:
+    (tmp_path / "appliance.yaml").write_text(
+        "node: {router_id: 10.0.0.11}\n"
+        "pools: [{name: public, cidrs: [10.50.0.0/24]}]\n"
+        f"sources: {{kubernetes: {{kubeconfig: {double_api.kubeconfig()}{events}}}}}\n"
+        "bgp: {local_as: 64512, peers: [{address: 10.0.0.1, as: 64500}]}\n"
+    )
+    config = load(tmp_path / "appliance.yaml")
+
+    async def publisher() -> object:
+        source = wiring.sources(config, Journal(io.StringIO()))["kubernetes"]
+        return wiring._publisher(config, source)
+
+    assert isinstance(asyncio.run(publisher()), EventPublisher) == wanted

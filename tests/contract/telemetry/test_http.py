@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 
@@ -173,14 +174,20 @@ def test_a_client_that_does_not_read_is_let_go_and_others_are_answered(
         return Answer(endless())
 
     async def story(port: int) -> None:
+        before = descriptors()
         _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1000)
         writer.write(b"GET /flood HTTP/1.0\r\n\r\n")
         assert (await asyncio.to_thread(got, port))[0] == HTTPStatus.OK
         await until(lambda: given_up)
         assert len(made) < 1000, "no more was made than fits on the way"
+        await until(lambda: descriptors() == before + 1)
         writer.close()
 
     run({"/flood": flood, **pages("text")}, story)
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def test_more_clients_than_there_is_room_for_are_turned_away(run: Run) -> None:

@@ -61,7 +61,7 @@ def test_each_step_has_the_reason_of_the_original(step: ServiceStep, reason: str
 def test_a_service_and_its_backends_are_two_lines_however_many_backends_there_are() -> None:
     """The switch from the loading scheduler is part of the creation."""
     loading = replace(SERVICE, scheduler="rr")
-    added: list[ServiceStep] = [AddDestination(KEY, backend(n)) for n in range(1, 6)]
+    added: list[ServiceStep] = [AddDestination(KEY, backend(n)) for n in range(5, 0, -1)]
     steps = [AddService(loading), *added, SetService(SERVICE)]
     assert [(each.reason.name, each.text) for each in programmed(steps, OWNERS)] == [
         ("CREATED_SERVICE", "tcp/10.50.0.1:80"),

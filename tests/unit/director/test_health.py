@@ -9,7 +9,7 @@ from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Any
 
-from appliance.director.health import MAX_VIPS_TOLD, checks, dump
+from appliance.director.health import MAX_VIPS_TOLD, checks, dump, source_age_s
 from appliance.director.loop import Director
 from appliance.director.observability import health_routes, tell
 from appliance.errors import SourceError
@@ -84,6 +84,29 @@ def test_readiness_waits_for_every_source_and_for_a_pass(node: Node, play: Play)
             node.want(web())
             await asyncio.sleep(1)
             assert (await asked(director, "/readyz"))[1] == "source other has not spoken yet\n"
+
+    play(story())
+
+
+def test_a_kernel_that_cannot_be_read_leaves_the_director_unready(node: Node, play: Play) -> None:
+    async def story() -> None:
+        node.ipvs.fail_readings(errno.EPERM)
+        async with node.running() as director:
+            node.want(web())
+            await asyncio.sleep(10)
+            assert (await asked(director, "/readyz"))[1] == "no pass is done yet\n"
+
+    play(story())
+
+
+def test_a_kept_state_that_stands_in_is_no_word_of_its_source(node: Node, play: Play) -> None:
+    async def story() -> None:
+        async with node.running() as director:
+            node.want(web())
+            await until(lambda: node.router.held)
+            director.context.memory.stand_ins["file"] = NOON
+            assert (await asked(director, "/readyz"))[1] == "source file has not spoken yet\n"
+            assert source_age_s(director.context, "file") > 0
 
     play(story())
 

@@ -5,6 +5,7 @@ import errno
 import os
 import re
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,14 @@ Play = Callable[[Coroutine[Any, Any, None]], None]
 GOLDEN = Path(__file__).parent / "golden" / "metrics.txt"
 # How many passes a story takes is the loop's business, how long they take and what they weigh the machine's.
 UNSTEADY = "balanced_controllers|process_|balanced_director_(pass|netlink)|\\w+metrics_export_time"
+
+
+class LonelyRouter(FakeRouter):
+    """A BIRD that holds what it is told, and has no session up."""
+
+    async def observe(self) -> Routing:
+        routing = await super().observe()
+        return replace(routing, peers=tuple(replace(each, established=False) for each in routing.peers))
 
 
 class RefusingRouter(FakeRouter):
@@ -257,6 +266,23 @@ def test_bird_s_answers_are_counted_by_their_meaning(node: Node, play: Play) -> 
             node.want(web(), web(OTHER_VIP))
             await until(lambda: "bird" in director.context.standing.all)
             assert (await page(scraping)).value(name, what="vips", result="refused") >= 1
+
+    play(story())
+
+
+def test_a_session_that_is_down_exports_nothing(node: Node, play: Play) -> None:
+    node.router = LonelyRouter()
+
+    async def story() -> None:
+        async with node.running() as director:
+            node.want(web())
+            await until(lambda: node.router.held)
+            found = await page(scraper(node, director))
+            assert found.value("balanced_director_vip_announced", vip=str(VIP)) == 1
+            assert found.value("balanced_director_vip_exported_peers", vip=str(VIP)) == 0
+            assert found.values("balanced_director_bgp_session_up") == [0, 0]
+            assert found.value("balanced_director_conditions", condition="isolated") == 1
+            assert found.values("balanced_director_convergence_seconds_count", stage="exported") == []
 
     play(story())
 
