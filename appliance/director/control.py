@@ -70,7 +70,8 @@ class ControlSocket:
                 writer.write(self._reply(line, writer.get_extra_info("socket")) + b"\n")
                 await writer.drain()
         except (TimeoutError, ValueError, ConnectionError):
-            pass  # a client that says nothing, too much, or leaves, gets nothing
+            # A client that says nothing, too much, or leaves, gets nothing; one that does not read keeps nothing open.
+            writer.transport.abort()
         finally:
             writer.close()
 
