@@ -1,5 +1,6 @@
 """A real API server, two directors and traffic: what happens in the cluster happens in the network."""
 
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from tests.kube.cluster import Cluster
 from tests.kube.objects import Object, endpoints, service
 from tests.lab.hosts import wait_until
 from tests.lab.serving import BOTH, Serving
-from tests.lab.topology import SERVERS, Lab, build_lab
+from tests.lab.topology import SERVERS, Director, Lab, build_lab
 
 VIP = "10.50.0.1"
 API_ADDRESS = "10.9.9.9"
@@ -149,3 +150,42 @@ def test_fault_09_a_minute_without_the_api_moves_nothing(serving: Serving, clust
         assert len(lab.client.spread(VIP, 20)) > 1
     wait_until(lambda: answering(serving, "server2"), 60, "what changed meanwhile to apply")
     wait_until(lambda: not status(serving)["degraded"], 20, "the status to be well again")
+
+
+def test_events_tell_on_the_service_who_announced_it(serving: Serving, cluster: ClusterOfLab) -> None:
+    def announced() -> set[str]:
+        with serving.lab.router.network():
+            events = cluster.api.list("Event")["items"]
+        mine = [each for each in events if each["involvedObject"]["name"] == "web" and each["reason"] == "Announced"]
+        return {each["source"]["host"] for each in mine}
+
+    wait_until(lambda: announced() == BOTH, 30, "both directors to say so")
+
+
+def test_fault_08_both_nodes_boot_without_the_api_and_serve_what_they_knew(
+    serving: Serving, cluster: ClusterOfLab
+) -> None:
+    lab = serving.lab
+    wait_until(lambda: all((one.folder / "state/snapshot.json").exists() for one in lab.directors), 20, "snapshots")
+    with cluster.lost():
+        for director in lab.directors:
+            power_off(serving, director)
+        serving.wait_for(VIP, set())
+        for director in lab.directors:
+            serving.start(director)
+        serving.wait_for(VIP, BOTH, within_s=90)
+        assert "source kubernetes" in status(serving)["conditions"]
+        assert lab.client.spread(VIP, 20).total() == 20
+    wait_until(lambda: not status(serving)["conditions"], 90, "the API server's own word")
+
+
+def power_off(serving: Serving, director: Director) -> None:
+    """Nothing stays of a director but its disk."""
+    serving.daemons[director.name].kill()
+    for process in director.processes:
+        if process.name.endswith("/bird") and process.running:
+            process.kill()
+    director.run(["ipvsadm", "-C"])
+    director.ip("link del dummy-vip-if")
+    for folder in ("run", "include"):
+        shutil.rmtree(director.folder / folder)

@@ -6,13 +6,13 @@ import json
 import os
 import stat
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
 import yaml
 from kubernetes.aio.config import incluster_config
 
+from appliance.manifests.render import render_director
 from appliance.sources.kubernetes import transport
 from appliance.sources.kubernetes.source import Scope
 from appliance.sources.kubernetes.transport import KubernetesCluster
@@ -47,12 +47,6 @@ def first_error(kubeconfig: Path | None, *namespaces: str) -> str:
     return run(story())
 
 
-def manifests() -> str:
-    """The first YAML of docs/kubernetes.md."""
-    text = (Path(__file__).parents[3] / "docs" / "kubernetes.md").read_text()
-    return textwrap.dedent(text.partition("```yaml\n")[2].partition("```")[0])
-
-
 def with_web(api: Api) -> Api:
     api.create(service("web"))
     set_backends(api, "10.1.0.1")
@@ -74,9 +68,9 @@ def test_who_has_no_right_is_told_which_one_to_give(real_api: Api, cluster: Clus
 def test_the_least_rights_are_enough_for_a_service_account_in_a_pod(
     real_api: Api, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those of docs/kubernetes.md. Token and CA lie in files, the address in the environment, as in a pod."""
+    """Those of ``balanced manifests``. Token and CA lie in files, the address in the environment, as in a pod."""
     with_web(real_api)
-    for document in yaml.safe_load_all(manifests()):
+    for document in yaml.safe_load_all(render_director("balanced-director", "kube-system")):
         real_api.create(document)
     token = tmp_path / "token"
     token.write_text(cluster.service_account_token("kube-system", "balanced-director"))
