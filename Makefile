@@ -22,7 +22,7 @@ venv: $(VENV) ## make .venv, with the balanced command and every tool in it
 $(VENV): requirements-dev.lock pyproject.toml
 	@tests/lab/setup.sh python3-venv
 	@echo "venv: installing what requirements-dev.lock names into .venv"
-	@$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv --clear .venv  # over an older one it would mix two Pythons
 	@$(BIN)/pip install --quiet --require-hashes -r requirements-dev.lock
 	@$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@

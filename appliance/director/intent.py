@@ -27,7 +27,7 @@ def accept(context: Context, name: str, snapshot: Snapshot) -> None:
     _take_drain_times(context, memory.desired.services)
     context.wakes.services(key for key, change in changed.items() if _has_other_terms(*change))
     _refresh(context, changed)
-    context.record.asked(changed)
+    context.record.asked(changed, snapshot.seen_s)
     if memory.desired.problems:
         first, *others = memory.desired.problems
         more = f" (and {len(others)} more, see balanced status)" if others else ""

@@ -68,9 +68,13 @@ class Record:
             self.meter.add(metrics.SOURCE_STATES, source)
             self.failing_s.pop(source, None)
 
-    def asked(self, changes: Mapping[ServiceKey, tuple[DesiredService | None, DesiredService | None]]) -> None:
-        """The desired state changed; a change on top of one that is not in place yet counts from the first."""
-        now_s = self._clock()
+    def asked(
+        self,
+        changes: Mapping[ServiceKey, tuple[DesiredService | None, DesiredService | None]],
+        seen_s: float | None = None,
+    ) -> None:
+        """The desired state changed, at ``seen_s`` if not now; a change on top of one not in place counts from that."""
+        now_s = self._clock() if seen_s is None else seen_s
         for key, (before, after) in changes.items():
             if before == after:
                 continue

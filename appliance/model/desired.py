@@ -108,12 +108,14 @@ class Snapshot:
 
     ``services`` are in the source's own order of precedence (of two claims to one VIP:port the first is the older).
     ``problems`` are parts that the source had to refuse, ``notes`` are those that it took otherwise than written.
+    ``seen_s`` is when the source heard of the first thing that is new in it, on the director's clock; None is now.
     """
 
     source: str
     services: tuple[DesiredService, ...] = ()
     problems: tuple[Problem, ...] = ()
     notes: tuple[Note, ...] = ()
+    seen_s: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ VIP = "10.50.0.1"
 LONG_WAIT_S = 60.0
 POLL_S = 0.02
 SAY_EVERY_S = 1.0
-COLOUR = os.environ.get("LAB_COLOUR") == "1"
+COLOUR = "NO_COLOR" not in os.environ  # set by boot.py where the output is no terminal
 BOLD, GREEN, RED, CYAN, DIM = "1", "32", "31", "36", "2"
 Seen = TypeVar("Seen")
 

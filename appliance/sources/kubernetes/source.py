@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from random import Random
 
@@ -68,8 +68,9 @@ class KubernetesSource:
         self._cache = Cache(NAME, defaults)
         self._resource: Resource | None = None
         self._changed = asyncio.Event()
+        self._seen_s: float | None = None
         self._ears = [
-            _Ear(role, namespace, self._cache, self._reader, self._changed.set)
+            _Ear(role, namespace, self._cache, self._reader, heard=self._heard, turned=self._changed.set)
             for namespace in scope.namespaces or ("",)
             for role in ("services", "backends")
         ]
@@ -92,20 +93,29 @@ class KubernetesSource:
             while True:
                 await self._changed.wait()
                 self._changed.clear()
+                seen_s, self._seen_s = self._seen_s, None
                 for task in tasks:
                     if task.done():
                         task.result()
                 item = await self._state()
                 saying = str(item) if isinstance(item, SourceError) else item
+                if not isinstance(item, Snapshot):
+                    self._seen_s = seen_s if seen_s is not None else self._seen_s
                 if item is None or saying == said:
                     continue
                 said = saying
-                yield item
+                yield item if isinstance(item, SourceError) else replace(item, seen_s=seen_s)
                 await asyncio.sleep(COALESCE_S)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _heard(self) -> None:
+        """Something is new. The director's clock is the loop's: both are monotonic."""
+        if self._seen_s is None:
+            self._seen_s = asyncio.get_running_loop().time()
+        self._changed.set()
 
     async def _state(self) -> Snapshot | SourceError | None:
         """What there is to say now; None while some list is not there yet."""
@@ -145,7 +155,16 @@ class KubernetesSource:
 class _Ear:
     """Hears one follower: keeps the cache, and whether what it holds can be believed."""
 
-    def __init__(self, role: Role, namespace: str, cache: Cache, reader: Reader, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        role: Role,
+        namespace: str,
+        cache: Cache,
+        reader: Reader,
+        *,
+        heard: Callable[[], None],
+        turned: Callable[[], None],
+    ) -> None:
         self.role = role
         self.namespace = namespace
         self.name = f"{role} in {namespace}" if namespace else role
@@ -153,7 +172,8 @@ class _Ear:
         self.error: SourceError | None = None
         self._cache = cache
         self._reader = reader
-        self._changed = changed
+        self._heard = heard
+        self._turned = turned
 
     def read(self, resource: Resource, text: msgspec.Raw) -> Item | None:
         try:
@@ -166,7 +186,7 @@ class _Ear:
     def listed(self, items: Iterable[Item]) -> None:
         self._cache.replace(self.role, self.namespace, items)
         self.complete = True
-        self._changed()
+        self._heard()
 
     def happened(self, resource: Resource, event: Event) -> None:
         try:
@@ -180,13 +200,13 @@ class _Ear:
             self._cache.remove(self.role, found)
         else:
             self._cache.put(self.role, found)
-        self._changed()
+        self._heard()
 
     def well(self) -> None:
         if self.error is not None:
             self.error = None
-            self._changed()
+            self._turned()
 
     def failed(self, error: SourceError) -> None:
         self.error = error
-        self._changed()
+        self._turned()

@@ -71,3 +71,28 @@ def test_a_director_that_starts_in_an_outage_touches_nothing(tmp_path: Path) -> 
             await until(node.weights, within_s=31)
 
     play(story())
+
+
+def test_convergence_counts_from_when_the_cluster_is_heard_again_and_not_from_the_outage(tmp_path: Path) -> None:
+    async def story() -> None:
+        api = FakeApi(service("web"), endpoint_slice("web-1", "web", "10.1.0.1"))
+        node = ClusterNode(tmp_path, api)
+        loop = asyncio.get_running_loop()
+        async with node.running() as director:
+            await until(lambda: VIP in node.router.held, within_s=5)
+            api.fault = down()
+            api.drop()
+            await until(lambda: director.context.standing.all)
+            await asyncio.sleep(600)
+            api.put(endpoint_slice("web-1", "web", "10.1.0.1", "10.1.0.2"))
+            api.fault = None
+            await until(lambda: "10.1.0.2" in node.weights(), within_s=31)
+            seen_s = director.context.memory.snapshots["kubernetes"].seen_s
+            assert seen_s is not None
+            assert loop.time() - seen_s < 31
+            api.put(endpoint_slice("web-1", "web", "10.1.0.2"))
+            changed_s = loop.time()
+            await until(lambda: node.weights()["10.1.0.1"] == 0)
+            assert director.context.memory.snapshots["kubernetes"].seen_s == changed_s
+
+    play(story())
