@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Iterator
+from statistics import quantiles
 
 from appliance.ipvs.kernel import IpvsKernel
 from appliance.model.desired import DesiredService
@@ -17,7 +18,7 @@ from tests.lab.topology import build_lab
 
 SERVICES = 2000
 WITHIN_S = 300.0
-CHANGES = 60
+CHANGES = 200
 PAUSE_S = 0.2
 POLL_S = 0.002
 STORM_S = 20.0
@@ -56,7 +57,9 @@ def _one_by_one(report: Report, api: Api, wanted: tuple[DesiredService, ...]) ->
                 time.sleep(POLL_S)
             times.append(time.monotonic() - started_s)
     report.add_median("one endpoint changes -> kernel has it", times)
-    report.add(f"  p99 (the slowest of {CHANGES})", max(times), "s", most=P99_WANTED_S)
+    # A change that meets a full pass waits for its end: some do, and the slowest of a run is one that came at its start.
+    report.add(f"  p99 of {CHANGES}", quantiles(times, n=100)[-1], "s", most=P99_WANTED_S)
+    report.add("  slowest", max(times), "s")
 
 
 def _storm(report: Report, api: Api, wanted: tuple[DesiredService, ...], pid: int) -> None:

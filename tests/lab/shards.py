@@ -61,7 +61,7 @@ def main() -> int:
         path.unlink(missing_ok=True)
     pytest = [str(TREE / ".venv/bin/python"), "-m", "pytest", "-v", "--no-header", *(arguments or ["tests/lab"])]
     kernels = [
-        Kernel([*pytest, f"--junitxml={path}"], env={"LAB_SHARD": f"{place}/{shards}"})
+        Kernel([*pytest, f"--junitxml={path}"], env={"LAB_SHARD": f"{place}/{shards}"}, place=place)
         for place, path in enumerate(results, start=1)
     ]
     begin = time.monotonic()
