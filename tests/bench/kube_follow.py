@@ -57,7 +57,7 @@ def _one_by_one(report: Report, api: Api, wanted: tuple[DesiredService, ...]) ->
                 time.sleep(POLL_S)
             times.append(time.monotonic() - started_s)
     report.add_median("one endpoint changes -> kernel has it", times)
-    # A change that meets a full pass waits for its end: some do, and the slowest of a run is one that came at its start.
+    # A change that meets a full pass waits for its end; the slowest of a run is one that came at its start.
     report.add(f"  p99 of {CHANGES}", quantiles(times, n=100)[-1], "s", most=P99_WANTED_S)
     report.add("  slowest", max(times), "s")
 
