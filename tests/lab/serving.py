@@ -1,7 +1,8 @@
 """The appliance in the lab: two directors that run our daemon, on service files that a test writes."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,14 @@ class Serving:
         """How many repairs the gates of a director still count."""
         answer: Any = ask(director.folder / "run/control.sock", "status")
         return sum(vip["recent_repairs"] for vip in answer["vips"])
+
+    @contextmanager
+    def no_route_change(self) -> Iterator[None]:
+        """Not one BGP UPDATE reaches the router during the block, and no session is lost."""
+        before = self.lab.router.sessions()
+        yield
+        after = self.lab.router.sessions()
+        assert after == before, f"a route changed at the router: {before} -> {after}"
 
     def wait_for(self, vip: str, directors: Iterable[str], within_s: float = STARTED_WITHIN_S) -> None:
         """Wait until the router has routes to ``vip`` through exactly these directors."""

@@ -44,14 +44,6 @@ def calm(serving: Serving) -> Iterator[None]:
 
 
 @contextmanager
-def no_route_change(serving: Serving) -> Iterator[None]:
-    """Not one BGP UPDATE reaches the router during the block."""
-    before = serving.lab.router.sessions()
-    yield
-    assert serving.lab.router.sessions() == before
-
-
-@contextmanager
 def flushed_again_and_again(director: Director) -> Iterator[None]:
     """Something else keeps flushing the table of ``director``: no repair lasts."""
     flusher = director.start(["sh", "-c", "while ipvsadm -C; do :; done"], "flusher")
@@ -101,7 +93,7 @@ def test_flows_of_a_backend_that_leaves_move_and_the_others_stay(serving: Servin
         flow = lab.client.open(VIP4)
         flows[flow] = flow.ask().server
     leaving = SERVERS[0]
-    with no_route_change(serving):
+    with serving.no_route_change():
         serving.write("web4", VIP4, [server for server in lab.servers if server.name != leaving], (80, PORT_UDP))
         address = str(lab.servers[0].address4)
         wait_until(
@@ -138,7 +130,7 @@ def test_what_is_broken_by_hand_is_repaired_without_a_route_change(serving: Serv
         return table(director), *sorted(word for word in link if not word.startswith("fe80:"))
 
     before = state()
-    with no_route_change(serving):
+    with serving.no_route_change():
         for command in commands:
             director.run(command.split())
         wait_until(lambda: state() == before, 8, "the repair")
@@ -170,7 +162,7 @@ def test_i7_a_director_killed_and_restarted_is_not_noticed(serving: Serving) -> 
     lab = serving.lab
     director = lab.directors[0]
     before = table(director)
-    with no_route_change(serving):
+    with serving.no_route_change():
         serving.daemons[director.name].kill()
         assert lab.client.spread(VIP4, 20)
         daemon = serving.start(director)
@@ -183,7 +175,7 @@ def test_i7_a_director_killed_and_restarted_is_not_noticed(serving: Serving) -> 
 
 def test_fault_41_a_second_director_is_refused(serving: Serving) -> None:
     director = serving.lab.directors[0]
-    with no_route_change(serving):
+    with serving.no_route_change():
         second = director.balanced("director", "--config", str(director.folder / "appliance.yaml"), check=False)
     assert "running already" in second
     assert serving.daemons[director.name].running
@@ -207,7 +199,7 @@ def test_i5_what_is_foreign_is_left_alone(serving: Serving) -> None:
 
 def test_i3_a_broken_file_keeps_the_last_good_state(serving: Serving) -> None:
     lab = serving.lab
-    with no_route_change(serving):
+    with serving.no_route_change():
         (serving.services / "broken.yaml").write_text("vip: [")
         wait_until(lambda: serving.status(lab.directors[0])["degraded"], 10, "the status to say so")
         assert lab.client.spread(VIP4, 10)

@@ -84,13 +84,6 @@ def cluster(serving: Serving) -> Iterator[ClusterOfLab]:
         server.__exit__(None, None, None)
 
 
-@contextmanager
-def no_route_change(serving: Serving) -> Iterator[None]:
-    before = serving.lab.router.sessions()
-    yield
-    assert serving.lab.router.sessions() == before
-
-
 def status(serving: Serving) -> dict[str, Any]:
     return serving.status(serving.lab.directors[0])
 
@@ -107,7 +100,7 @@ def test_a_service_of_the_cluster_is_served(serving: Serving, cluster: ClusterOf
 
 
 def test_scaling_moves_traffic_and_no_route(serving: Serving, cluster: ClusterOfLab) -> None:
-    with no_route_change(serving):
+    with serving.no_route_change():
         cluster.run("server1")
         wait_until(lambda: answering(serving, "server1"), 20, "one server to take all")
         cluster.run(*SERVERS)
@@ -115,7 +108,7 @@ def test_scaling_moves_traffic_and_no_route(serving: Serving, cluster: ClusterOf
 
 
 def test_pods_roll_and_no_request_is_lost(serving: Serving, cluster: ClusterOfLab) -> None:
-    with no_route_change(serving):
+    with serving.no_route_change():
         for gone in SERVERS:
             rest = [name for name in SERVERS if name != gone]
             cluster.run(*rest)
@@ -140,7 +133,7 @@ def test_fault_09_a_minute_without_the_api_moves_nothing(serving: Serving, clust
     lab = serving.lab
     table = lab.directors[0].run(["ipvsadm", "-Sn"])
     with cluster.lost():
-        with no_route_change(serving):
+        with serving.no_route_change():
             until_s = time.monotonic() + OUTAGE_S
             while time.monotonic() < until_s:
                 assert lab.client.spread(VIP, 20).total() == 20
