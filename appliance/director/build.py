@@ -46,13 +46,16 @@ def build(ipvs: Ipvs, steps: Sequence[ServiceStep], clock: Callable[[], float], 
             break
         touched |= keys_of(batch)
         batches += 1
-        for step, result in zip(batch, ipvs.apply(batch), strict=True):
-            outcomes[type(step), result.outcome] += 1
+        results = ipvs.apply(batch)
+        succeeded = [each.step for each in results if each.outcome is Outcome.DONE]
+        done += succeeded
+        outcomes.update({(kind, Outcome.DONE): number for kind, number in Counter(map(type, succeeded)).items()})
+        for result in results if len(succeeded) < len(results) else ():
+            if result.outcome is not Outcome.DONE:
+                outcomes[type(result.step), result.outcome] += 1
             if result.outcome in (Outcome.RETRY, Outcome.FATAL):
                 failures.append(result)
-                failed.add(key_of(step))
-            elif result.outcome is Outcome.DONE:
-                done.append(step)
+                failed.add(key_of(result.step))
     return Built(frozenset(touched), tuple(failures), frozenset(failed), left, batches, outcomes, tuple(done))
 
 
@@ -74,4 +77,12 @@ def key_of(step: ServiceStep) -> ServiceKey:
 
 def keys_of(steps: Iterable[ServiceStep]) -> frozenset[ServiceKey]:
     """The services that the steps belong to."""
-    return frozenset(key_of(step) for step in steps)
+    found: set[ServiceKey] = set()
+    latest = None
+    for step in steps:
+        key = key_of(step)
+        # A service's steps stand together, and to hash a key costs more than all the rest here.
+        if key is not latest:
+            found.add(key)
+            latest = key
+    return frozenset(found)

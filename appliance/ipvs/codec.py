@@ -6,6 +6,7 @@ them). Addresses take 16 bytes in either family; ports and an IPv4 netmask are b
 
 import functools
 import struct
+from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address
 
 from appliance.ipvs.attributes import (
@@ -62,9 +63,11 @@ _KNOWN_TUNNEL_FLAGS = functools.reduce(int.__or__, (flag.value for flag in Tunne
 _IPV4_BITS = 32
 _ALL_ONES = 0xFFFFFFFF
 
-# A destination in two strokes, each attribute with its head and padding: there are tens of thousands of them.
+# A destination in one stroke, each attribute with its head and padding: there are tens of thousands of them.
 _IDENTITY = struct.Struct("=4s16s 4s2s2x 4sH2x")
-_TREATMENT = struct.Struct("=4sI 4si 4sB3x 4s2s2x 4sH2x 4sI 4sI")
+_WHOLE = struct.Struct("=4s 4s16s 4s2s2x 4sH2x 4sI 4si 4sB3x 4s2s2x 4sH2x 4sI 4sI")
+_DEST_HEAD = struct.pack("=HH", _WHOLE.size, Top.DEST)
+_NEW_DEST, _SET_DEST = (_GENERIC.pack(each, FAMILY_VERSION, 0) for each in (Command.NEW_DEST, Command.SET_DEST))
 _DEST_ADDR, _DEST_PORT, _DEST_FAMILY = (
     struct.pack("=HH", size, kind) for size, kind in ((20, Dest.ADDR), (6, Dest.PORT), (6, Dest.ADDR_FAMILY))
 )
@@ -98,21 +101,33 @@ _TOTALS_KIND = struct.pack("=H", Service.STATS)
 _TOTALS = frozenset({int(Service.STATS), int(Service.STATS64)})
 
 
-def encode_step(step: ServiceStep) -> bytes:
-    """The body of the request that carries out ``step``, behind the netlink header."""
-    match step:
-        case AddService(service):
-            return _command(Command.NEW_SERVICE) + _service(service)
-        case SetService(service):
-            return _command(Command.SET_SERVICE) + _service(service)
-        case RemoveService(key):
-            return _command(Command.DEL_SERVICE) + _key(key)
-        case AddDestination(key, destination):
-            return _command(Command.NEW_DEST) + _key(key) + _destination(destination)
-        case SetDestination(key, destination):
-            return _command(Command.SET_DEST) + _key(key) + _destination(destination)
-        case RemoveDestination(key, destination):
-            return _command(Command.DEL_DEST) + _key(key) + attribute(Top.DEST, _identity(destination))
+def encode_steps(steps: Iterable[ServiceStep]) -> list[bytes]:
+    """The body of the request that carries out each step, behind the netlink header.
+
+    The name of a service is packed once for the steps on it that follow each other: to look it up would cost more.
+    """
+    bodies: list[bytes] = []
+    latest: ServiceKey | None = None
+    named = nest = b""
+    for step in steps:
+        key = step.service.key if isinstance(step, AddService | SetService) else step.key
+        if key is not latest:
+            latest, named = key, _named(key)
+            nest = attribute(Top.SERVICE, named)
+        match step:
+            case AddDestination(_, destination):
+                bodies.append(_NEW_DEST + nest + _destination(destination))
+            case SetDestination(_, destination):
+                bodies.append(_SET_DEST + nest + _destination(destination))
+            case RemoveDestination(_, destination):
+                bodies.append(_command(Command.DEL_DEST) + nest + attribute(Top.DEST, _identity(destination)))
+            case AddService(service):
+                bodies.append(_command(Command.NEW_SERVICE) + _service(service, named))
+            case SetService(service):
+                bodies.append(_command(Command.SET_SERVICE) + _service(service, named))
+            case RemoveService():
+                bodies.append(_command(Command.DEL_SERVICE) + nest)
+    return bodies
 
 
 def encode_get_services() -> bytes:
@@ -265,18 +280,21 @@ def _named(key: ServiceKey) -> bytes:
     )
 
 
-def _service(service: VirtualService) -> bytes:
-    return attribute(
-        Top.SERVICE,
-        b"".join(
-            (
-                _named(service.key),
-                attribute(Service.SCHED_NAME, service.scheduler.encode() + b"\0"),
-                attribute(Service.FLAGS, _FLAGS.pack(service.flags & _CHANGED_FLAGS, _CHANGED_FLAGS)),
-                attribute(Service.TIMEOUT, _U32.pack(service.persistence_s)),
-                attribute(Service.NETMASK, _netmask(service)),
-            )
-        ),
+def _service(service: VirtualService, named: bytes) -> bytes:
+    flags, persistence = int(service.flags), service.persistence_s
+    return attribute(Top.SERVICE, named + _scheduling(service.scheduler, flags, persistence, _netmask(service)))
+
+
+@functools.lru_cache(maxsize=256)
+def _scheduling(scheduler: str, flags: int, persistence_s: int, netmask: bytes) -> bytes:
+    """What follows the name of a service: most services share a few values."""
+    return b"".join(
+        (
+            attribute(Service.SCHED_NAME, scheduler.encode() + b"\0"),
+            attribute(Service.FLAGS, _FLAGS.pack(flags & _CHANGED_FLAGS, _CHANGED_FLAGS)),
+            attribute(Service.TIMEOUT, _U32.pack(persistence_s)),
+            attribute(Service.NETMASK, netmask),
+        )
     )
 
 
@@ -290,8 +308,12 @@ def _identity(destination: Destination) -> bytes:
 
 
 def _destination(destination: Destination) -> bytes:
-    tunnel = destination.tunnel
-    treatment = _TREATMENT.pack(
+    address, tunnel = destination.address, destination.tunnel
+    return _WHOLE.pack(
+        _DEST_HEAD,
+        *(_DEST_ADDR, address.packed),
+        *(_DEST_PORT, _PORT.pack(destination.port)),
+        *(_DEST_FAMILY, _family(address)),
         *(_DEST_FORWARDING, destination.forwarding),
         *(_DEST_WEIGHT, destination.weight),
         *(_DEST_TUN_TYPE, tunnel.type),
@@ -300,7 +322,6 @@ def _destination(destination: Destination) -> bytes:
         *(_DEST_UPPER, destination.upper_threshold),
         *(_DEST_LOWER, destination.lower_threshold),
     )
-    return attribute(Top.DEST, _identity(destination) + treatment)
 
 
 def _family(address: Address) -> int:

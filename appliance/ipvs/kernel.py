@@ -77,7 +77,7 @@ class IpvsKernel:
         Raises:
             KernelError: the kernel takes no requests at all.
         """
-        answers = self._netlink.transact([Request(self._family, codec.encode_step(step)) for step in steps])
+        answers = self._netlink.transact([Request(self._family, body) for body in codec.encode_steps(steps)])
         return tuple(
             StepResult(step, outcome(step, answer.errno), answer.errno)
             for step, answer in zip(steps, answers, strict=True)

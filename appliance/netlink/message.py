@@ -23,6 +23,7 @@ NLM_F_CREATE = 0x400
 _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
 _INT = struct.Struct("=i")
+_ACK = struct.Struct("=IHHIIi16x")
 _new = tuple.__new__
 
 _TYPE_MASK = 0x3FFF
@@ -74,6 +75,17 @@ def messages(datagram: bytes) -> Iterator[Message]:
         # Message's own constructor costs more than all the rest, and a table has tens of thousands of messages.
         yield _new(Message, (kind, flags, sequence, datagram[at + _HEADER.size : at + length]))
         at += length + 3 & ~3
+
+
+def acknowledged(datagram: bytes) -> int | None:
+    """The sequence number of the request that this datagram acknowledges, if that is all it holds; otherwise None.
+
+    Nearly every answer to tens of thousands of orders is one, without the request that it answers (NETLINK_CAP_ACK).
+    """
+    if len(datagram) != _ACK.size:
+        return None
+    length, kind, _flags, sequence, _port, number = _ACK.unpack(datagram)
+    return sequence if kind == NLMSG_ERROR and number == 0 and length == _ACK.size else None
 
 
 def attributes(data: bytes, start: int = 0) -> dict[int, bytes]:

@@ -19,6 +19,7 @@ from appliance.netlink.message import (
     NLMSG_DONE,
     NLMSG_ERROR,
     Request,
+    acknowledged,
     error_number,
     message,
     messages,
@@ -55,6 +56,7 @@ class Answer(NamedTuple):
     replies: tuple[bytes, ...] = ()
 
 
+_DONE = Answer(0)
 _LOST = Answer(errno.ENOBUFS)
 
 
@@ -183,6 +185,12 @@ class NetlinkSocket:
                 if error.errno == errno.ENOBUFS:
                     continue  # said once: something was dropped; what was kept can still be read
                 break
+            sequence = acknowledged(datagram)
+            if sequence is not None and 0 <= sequence - first < len(batch):
+                index = sequence - first
+                answers[index] = Answer(0, tuple(replies.pop(index))) if index in replies else _DONE
+                missing -= 1
+                continue
             for kind, _flags, sequence, body in messages(datagram):
                 index = sequence - first
                 if not 0 <= index < len(batch):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from appliance.decide.diff import DrainPolicy, diff_services
 from appliance.decide.expect import expect_service
 from appliance.director.build import build
-from appliance.ipvs.codec import encode_step
+from appliance.ipvs.codec import encode_steps
 from appliance.ipvs.kernel import IpvsKernel
 from appliance.model.observed import ObservedService
 from appliance.model.plan import ServiceStep
@@ -60,7 +60,7 @@ def plan(table: Table) -> tuple[ServiceStep, ...]:
 
 def encoded(ipvs: IpvsKernel, steps: tuple[ServiceStep, ...]) -> list[tuple[bytes, int]]:
     """The datagrams that we send for these steps, with the number of answers each brings."""
-    requests = [Request(ipvs._family, encode_step(step)) for step in steps]
+    requests = [Request(ipvs._family, body) for body in encode_steps(steps)]
     with NetlinkSocket(NETLINK_GENERIC) as netlink:
         batches = list(netlink._batches(requests))
     flags = NLM_F_REQUEST | NLM_F_ACK

@@ -47,7 +47,7 @@ KEY = ServiceKey(IPv4Address("10.50.0.1"), Protocol.TCP, 80)
 
 def kernel_destination(destination: Destination, counts: bytes = bytes(4)) -> bytes:
     """The destination as ip_vs_genl_fill_dest orders it: counts stand before the family, totals at the end."""
-    found = attributes(attributes(codec.encode_step(AddDestination(KEY, destination)), 4)[2])
+    found = attributes(attributes(codec.encode_steps([AddDestination(KEY, destination)])[0], 4)[2])
     order = [Dest.ADDR, Dest.PORT, Dest.FWD_METHOD, Dest.WEIGHT, Dest.TUN_TYPE, Dest.TUN_PORT, Dest.TUN_FLAGS]
     order += [Dest.U_THRESH, Dest.L_THRESH]
     body = b"".join(attribute(kind, found[kind]) for kind in order)
@@ -58,14 +58,14 @@ def kernel_destination(destination: Destination, counts: bytes = bytes(4)) -> by
 
 @given(SERVICES)
 def test_a_service_survives_coding_and_decoding(service: VirtualService) -> None:
-    assert codec.decode_service(codec.encode_step(AddService(service))) == service
-    assert codec.decode_service(codec.encode_step(SetService(service))) == service
+    assert codec.decode_service(codec.encode_steps([AddService(service)])[0]) == service
+    assert codec.decode_service(codec.encode_steps([SetService(service)])[0]) == service
 
 
 @given(KEYS, DESTINATIONS)
 def test_a_destination_survives_coding_and_decoding(key: ServiceKey, destination: Destination) -> None:
-    assert codec.decode_destination(codec.encode_step(AddDestination(key, destination))) == destination
-    assert codec.decode_destination(codec.encode_step(SetDestination(key, destination))) == destination
+    assert codec.decode_destination(codec.encode_steps([AddDestination(key, destination)])[0]) == destination
+    assert codec.decode_destination(codec.encode_steps([SetDestination(key, destination)])[0]) == destination
 
 
 @given(DESTINATIONS)
@@ -100,7 +100,7 @@ def test_every_configured_difference_tells_two_destinations_apart(change: dict[s
 @given(SERVICES)
 def test_the_kernels_own_flag_is_never_touched(service: VirtualService) -> None:
     """A new service that claims to be hashed already would never be found by a packet."""
-    found = attributes(attributes(codec.encode_step(AddService(service)), 4)[1])
+    found = attributes(attributes(codec.encode_steps([AddService(service)])[0], 4)[1])
     flags, mask = (int.from_bytes(found[Service.FLAGS][at : at + 4], "little") for at in (0, 4))
     assert not (flags | mask) & SVC_F_HASHED
     assert mask | SVC_F_HASHED == 0xFFFFFFFF
@@ -108,7 +108,7 @@ def test_the_kernels_own_flag_is_never_touched(service: VirtualService) -> None:
 
 @pytest.mark.parametrize("protocol", [0, 1, 41, 255])
 def test_a_service_of_a_foreign_protocol_is_nobodys(protocol: int) -> None:
-    body = codec.encode_step(AddService(VirtualService(KEY, "rr")))
+    body = codec.encode_steps([AddService(VirtualService(KEY, "rr"))])[0]
     head = attribute(Service.PROTOCOL, b"\x06\x00")
     foreign = body.replace(head, attribute(Service.PROTOCOL, bytes([protocol, 0])))
     assert foreign != body
@@ -125,7 +125,7 @@ def test_bytes_without_sense_are_an_error_of_the_kernel_and_no_other(data: bytes
 
 @given(st.data())
 def test_damaged_messages_give_a_value_or_an_error_of_the_kernel(data: st.DataObject) -> None:
-    good = [kernel_destination(data.draw(DESTINATIONS)), codec.encode_step(AddService(data.draw(SERVICES)))]
+    good = [kernel_destination(data.draw(DESTINATIONS)), codec.encode_steps([AddService(data.draw(SERVICES))])[0]]
     damaged = bytearray(data.draw(st.sampled_from(good)))
     for _ in range(data.draw(st.integers(1, 3))):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))

@@ -19,7 +19,7 @@ LIKE_A_NETMASK = struct.unpack("=I", struct.pack("=HH", 8, Service.NETMASK))[0]
 
 def from_the_kernel(service: VirtualService, packets: int) -> bytes:
     """The service as ip_vs_genl_fill_service orders it: totals stand at the end."""
-    nest = attributes(codec.encode_step(AddService(service)), 4)[1]
+    nest = attributes(codec.encode_steps([AddService(service)])[0], 4)[1]
     totals = attribute(1, struct.pack("=I", packets))
     return bytes(4) + attribute(1, nest + attribute(Service.STATS, totals) + attribute(Service.STATS64, totals))
 
