@@ -7,11 +7,14 @@ VENV := .venv/.installed
 LAB_KERNELS ?=
 # What the lab runs; `make lab LAB_TESTS=tests/lab/test_lab_itself.py` runs a part of it.
 LAB_TESTS ?= tests/lab tests/contract/kernel
-PACKAGES := user-mode-linux bird2 ipvsadm iproute2 tcpdump curl kmod procps iputils-ping openssl python3-venv
+# What building the journal's C extension takes.
+JOURNAL_PACKAGES := gcc libsystemd-dev pkg-config python3-dev
+PACKAGES := user-mode-linux bird2 ipvsadm iproute2 tcpdump curl kmod procps iputils-ping openssl python3-venv \
+  systemd $(JOURNAL_PACKAGES)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv setup birds kube lint unit golden contract lab test demo bench clean
+.PHONY: help venv setup birds kube lint unit golden contract lab faults test demo bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,7 +23,7 @@ venv: $(VENV) ## make .venv, with the balanced command and every tool in it
 	@:
 
 $(VENV): requirements-dev.lock pyproject.toml
-	@tests/lab/setup.sh python3-venv
+	@tests/lab/setup.sh python3-venv $(JOURNAL_PACKAGES)
 	@echo "venv: installing what requirements-dev.lock names into .venv"
 	@$(PYTHON) -m venv --clear .venv  # over an older one it would mix two Pythons
 	@$(BIN)/pip install --quiet --require-hashes -r requirements-dev.lock
@@ -53,6 +56,11 @@ contract: venv setup birds kube ## one suite for a fake and for the real thing
 
 lab: venv setup birds kube ## tests with real packets in a kernel of their own (LAB_KERNEL=host: in this machine's)
 	$(BIN)/python -m tests.lab.shards --kernels "$(LAB_KERNELS)" $(LAB_TESTS)
+
+faults: venv setup birds ## break everything in docs/faults.md, and print what the router saw and how soon
+	@rm -rf .cache/faults
+	@$(BIN)/python -m tests.lab.shards --kernels "$(LAB_KERNELS)" tests/lab/faults; \
+	  status=$$?; $(BIN)/python -m tests.lab.faults.report; exit $$status
 
 test: setup venv birds kube lint unit golden contract lab ## everything above
 

@@ -1,11 +1,11 @@
 """The host changes of all runs, on disk: so that an operator can see what was set, and what stood there before."""
 
-import os
 from pathlib import Path
 
 import msgspec
 
 from appliance.host.prepare import Change
+from appliance.storage import replace_file
 
 _VERSION = 1
 
@@ -21,12 +21,8 @@ def save(path: Path, changes: tuple[Change, ...]) -> None:
     Raises:
         OSError: the disk is full, the folder is missing or read-only; the old file stands.
     """
-    fresh = path.with_name(path.name + ".new")
-    with fresh.open("wb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(_History(_VERSION, changes)), indent=2) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    content = msgspec.json.format(msgspec.json.encode(_History(_VERSION, changes)), indent=2) + b"\n"
+    replace_file(path, content)
 
 
 def load(path: Path) -> tuple[Change, ...]:

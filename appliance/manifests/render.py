@@ -5,11 +5,9 @@ Every value that a template prints must be a Name, which is made only from text 
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from appliance.errors import ConfigError
+from appliance.templating.render import only, templates
 
 # RFC 1123 label, as namespaces and ServiceAccounts are named; and not a number, which YAML would not take for text.
 _LABEL = re.compile(r"(?=.*[a-z])[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
@@ -50,7 +48,7 @@ def render_director(name: str, namespace: str) -> str:
         ConfigError: one of the two is no name.
     """
     values = {"name": _name("--name", name), "namespace": _name("--namespace", namespace)}
-    return _ENVIRONMENT.get_template("director.yaml.j2").render(rules=DIRECTOR_RULES, **values)
+    return _TEMPLATES.get_template("director.yaml.j2").render(rules=DIRECTOR_RULES, **values)
 
 
 def _name(place: str, text: str) -> Name:
@@ -61,26 +59,4 @@ def _name(place: str, text: str) -> Name:
     return Name(text)
 
 
-def _only_names(value: object) -> object:
-    """Let a value into the text; jinja2 calls this with everything that a template prints."""
-    if type(value) is not Name:
-        raise TypeError(f"a template prints a {type(value).__name__}, which nothing has checked")
-    return value
-
-
-def _template_directory() -> Path:
-    """``appliance/templates`` in an installed wheel, ``templates`` at the top of the source tree."""
-    package = Path(__file__).resolve().parents[1]
-    installed = package / "templates"
-    return (installed if installed.is_dir() else package.parent / "templates") / "kubernetes"
-
-
-_ENVIRONMENT = Environment(
-    loader=FileSystemLoader(_template_directory()),
-    undefined=StrictUndefined,
-    autoescape=False,  # noqa: S701 - not HTML; _only_names guards every value
-    finalize=_only_names,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-)
+_TEMPLATES = templates("kubernetes", only(Name))
