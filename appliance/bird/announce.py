@@ -1,30 +1,35 @@
-"""Bring BIRD to announce exactly the VIPs that the gate lets out, and believe only what is read back.
+"""Bring BIRD to announce exactly what the director wants, and believe only what is read back.
 
 The files always hold the newest word unless BIRD itself refuses it: where BIRD does not answer they stay, since a BIRD
-that starts anew must not announce what was withdrawn in the meantime.
+that starts anew must not announce what was withdrawn in the meantime. What BIRD cannot be brought to withdraw by its
+configuration is withdrawn by disabling its protocol (docs/decisions/0010-withdrawal-without-configuration.md).
 """
 
+import contextlib
 import time
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 
-from appliance.bird import files, reconfigure
+from appliance.bird import reconfigure, watch
 from appliance.bird.control import BirdControl
+from appliance.bird.include import IncludeFiles, Texts, texts, without
 from appliance.bird.install import install_config
 from appliance.bird.observe import Reading, our_sessions, read
 from appliance.bird.pace import Pace
-from appliance.bird.render import render_include
+from appliance.bird.stop import stop, told
 from appliance.config.schema import Config
 from appliance.errors import BirdError, BirdRejected, BirdUnexpected, BirdUnreachable
 from appliance.model.address import Address, address_order
-from appliance.model.routing import Routing
+from appliance.model.routing import Announcement, Routing
 
-INCLUDE_FILE = "balanced-vips.conf"
-INCLUDE_MODE = 0o644
 _SHOWN = 5
 
 
+class _Busy(BirdError):
+    """BIRD has taken the configuration and is not done with it."""
+
+
 class Announcer:
-    """The director's view of BIRD. The include file and our two static protocols belong to it (I5)."""
+    """The director's view of BIRD. The two include files and our two static protocols belong to it (I5)."""
 
     def __init__(self, config: Config, control: BirdControl, clock: Callable[[], float] = time.monotonic) -> None:
         """Nothing is read or written yet.
@@ -44,13 +49,19 @@ class Announcer:
         self._control = control
         self._clock = clock
         self._pace = Pace(config.bird.min_reconfigure_interval_s)
-        self._path = config.bird.include_dir / INCLUDE_FILE
+        self._files = IncludeFiles(config.bird.include_dir)
         self._adopted = False
         self._unread = False
+        self._unconfirmed: Announcement | None = None
+        self._busy = False
 
     def ready_in_s(self, now_s: float) -> float:
         """Seconds until ``publish`` may make BIRD read its configuration again; 0 where it may at once."""
         return self._pace.ready_in_s(now_s)
+
+    def changes(self) -> AsyncIterator[None]:
+        """Tells whenever BIRD stops answering, answers again, or was started anew; goes on until cancelled."""
+        return watch.changes(self._control)
 
     async def install(self) -> None:
         """Make BIRD run our ``bird.conf``, where that is ours to write; at once where it does already.
@@ -75,57 +86,71 @@ class Announcer:
             # In a BIRD of the operator's a pending undo may be his.
             await reconfigure.confirm_leftover(self._control)
         self._adopted = True
-        return (await self._read()).routing
+        routing = (await self._read()).routing
+        if self._unconfirmed is not None and self._unconfirmed.stands_in(routing):
+            await self._confirm()
+        return routing
 
-    async def publish(self, vips: frozenset[Address]) -> Routing:
-        """Make BIRD hold and export exactly ``vips``, and return what it was read to do then.
+    async def publish(self, announcement: Announcement) -> Routing:
+        """Make BIRD hold and export exactly what is to be announced, and return what it was read to do then.
 
-        Where the file says so and BIRD holds it already, BIRD is only read. Otherwise the file is replaced, checked,
-        read by BIRD, read back and confirmed. What BIRD refuses is rolled back.
+        Where the files say so and BIRD does so already, BIRD is only read. Otherwise the files are replaced, checked,
+        read by BIRD, read back and confirmed. What BIRD refuses is rolled back. What had to go is gone all the same:
+        the protocol that holds it is disabled then, with all the VIPs of that IP version.
 
         Raises:
-            BirdRejected: BIRD refuses the configuration (8002) or a command; what it announced before stands.
-            BirdUnreachable: there is no answer; what BIRD announces is not known, and the file stays.
-            BirdError: BIRD does not hold what it was given, and was told to undo it; or the file cannot be written.
+            BirdRejected: BIRD refuses the configuration (8002) or a command.
+            BirdUnreachable: there is no answer; what BIRD announces is not known, and the files stay.
+            BirdError: BIRD is busy and to be asked again; or it does not do what it was given, and was told to undo
+                it; or a file cannot be written.
         """
-        text = render_include(vips).encode("ascii")
-        before = files.read(self._path)
-        if before == text:
-            standing = await self._standing(vips)
-            if standing is not None:
-                return standing
-        self._pace.spend(self._clock())
-        files.make_directory(self._path.parent)
-        files.replace(self._path, text, INCLUDE_MODE)
+        after, before, applied = texts(announcement), None, False
         try:
+            before = self._files.read()
+            if before == after and (standing := await self._standing(announcement)) is not None:
+                return standing
+            self._pace.spend(self._clock())
+            self._files.replace(after)
             await reconfigure.check(self._control)
             await reconfigure.apply(self._control, self._bird.confirm_timeout_s)
-        except BirdRejected as error:
-            if error.code == reconfigure.DOES_NOT_PARSE:
-                files.replace(self._path, before, INCLUDE_MODE)
-            raise
-        try:
-            routing = await self._read_back(vips)
+            applied, self._unconfirmed = True, announcement
+            routing = await self._read_back(announcement)
         except BirdUnreachable:
             raise
-        except BirdError:
-            await reconfigure.take_back(self._control, self._path, before, INCLUDE_MODE)
+        except _Busy as error:
+            # Once it is worth waiting: what is disabled takes other VIPs along.
+            again, self._busy = self._busy, True
+            if again:
+                await self._withdraw(announcement.vips, error)
             raise
-        await reconfigure.confirm(self._control)
+        except BirdError as error:
+            if before is not None:
+                await self._roll_back(announcement.vips, before, after, error, applied=applied)
+            await self._withdraw(announcement.vips, error)
+            raise
+        await self._confirm()
         return routing
 
     async def _read(self) -> Reading:
         return await read(self._control, self._sessions)
 
-    async def _standing(self, vips: frozenset[Address]) -> Routing | None:
-        """What BIRD does now where it holds exactly ``vips``, otherwise None."""
+    async def _confirm(self) -> None:
+        self._unconfirmed, self._busy = None, False
+        await reconfigure.confirm(self._control)
+
+    async def _standing(self, announcement: Announcement) -> Routing | None:
+        """What BIRD does now where it does exactly as it should, otherwise None."""
         try:
-            routing = (await self._read()).routing
+            reading = await self._read()
         except BirdUnexpected:
             return None  # somebody else's routes in our protocol, perhaps: to be overwritten
-        return routing if routing.held == vips else None
+        if reading.stopped or not announcement.stands_in(reading.routing):
+            return None
+        if self._unconfirmed is not None:
+            await self._confirm()
+        return reading.routing
 
-    async def _read_back(self, vips: frozenset[Address]) -> Routing:
+    async def _read_back(self, announcement: Announcement) -> Routing:
         """Wait, for one answer's time-out, until BIRD does as it was told, done or still busy (0004, 0005).
 
         A session that is not told everything in that time is no reason to undo, since that could bring back a VIP
@@ -140,20 +165,48 @@ class Announcer:
             except BirdRejected as error:
                 amiss = str(error)  # BIRD refuses to list the exports of a session that has ended a moment ago
                 continue
-            amiss = _amiss(reading.routing, vips)
-            if not amiss and not (self._owns_sessions and reading.untold(vips)):
+            amiss = _amiss(reading.routing, announcement)
+            if not amiss and not (self._owns_sessions and reading.untold(announcement.vips)):
                 break
-        if reading is None or amiss:
-            raise BirdError(amiss, hint=f"it was undone; does bird.conf include {self._path.parent}/*.conf?")
-        return reading.routing
+        if reading is not None and not amiss:
+            return reading.routing
+        if await reconfigure.is_busy(self._control):
+            raise _Busy(f"BIRD is busy with its new configuration: {amiss}", hint="it is looked at again")
+        raise BirdError(amiss, hint=f"it was undone; does bird.conf include {self._files.directory}/*.conf?")
+
+    async def _roll_back(
+        self, wanted: frozenset[Address], before: Texts, after: Texts, error: BirdError, *, applied: bool
+    ) -> None:
+        """Put back what BIRD took last, less what is not wanted any more."""
+        if applied and before.announced - wanted:
+            # Going back would announce what was withdrawn, now or by BIRD's own time-out.
+            with contextlib.suppress(BirdRejected):
+                await self._confirm()
+            return
+        if isinstance(error, BirdRejected) and error.code != reconfigure.DOES_NOT_PARSE:
+            return  # not the text's fault: a BIRD that starts anew is to find the newest word
+        with contextlib.suppress(BirdError):  # a disk that takes nothing; the error says so already
+            self._files.replace(without(before, after, wanted))
+        if applied:
+            self._unconfirmed = None
+            await reconfigure.undo(self._control)
+
+    async def _withdraw(self, wanted: frozenset[Address], error: BirdError) -> None:
+        """Take out of BIRD by force what it still holds and should not; ``error`` tells it, and what else is gone."""
+        reading = await stop(self._control, self._read, wanted, self._bird.timeout_s)
+        also = told(reading, wanted) if reading is not None else ""
+        error.hint = "; ".join(text for text in (error.hint, also) if text)
 
 
-def _amiss(routing: Routing, vips: frozenset[Address]) -> str:
-    """What BIRD does other than holding exactly ``vips`` and exporting no others; empty where it does just that."""
+def _amiss(routing: Routing, announcement: Announcement) -> str:
+    """What BIRD does other than holding exactly the VIPs, marked as they should be; empty where it does just that."""
+    vips = announcement.vips
     parts = {
         "lacks": vips - routing.held,
         "still holds": routing.held - vips,
         "still announces": routing.exported - vips,
+        "does not de-prefer": announcement.depreferred - routing.depreferred,
+        "still de-prefers": routing.depreferred - announcement.depreferred,
     }
     words = [f"{verb} {_few(addresses)}" for verb, addresses in parts.items() if addresses]
     return f"BIRD has read its configuration, but {', '.join(words)}" if words else ""

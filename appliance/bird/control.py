@@ -1,11 +1,13 @@
 """A client of BIRD's control socket: one command, one reply, within a bound time."""
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.bird.render import GRACEFUL_SHUTDOWN
 from appliance.bird.replies import WELCOME, Reply, ReplyParser
 from appliance.errors import BirdRejected, BirdUnexpected, BirdUnreachable
 
@@ -15,6 +17,9 @@ _PRINTABLE = re.compile(r"[ -~]+", re.ASCII)
 # BIRD manual, "Configuration": a symbol between apostrophes may hold these characters, a bare one fewer.
 _SYMBOL = re.compile(r"[A-Za-z0-9_:.-]{1,64}", re.ASCII)
 _READ_BYTES = 65536
+# BIRD that was silent once is asked again this soon, and has this long to greet before it is trusted with a question.
+SILENCE_S = 0.5
+GREETING_S = 0.2
 # BIRD reads its configuration again in the middle of a long answer (nest/rt-show.c): the question is to be asked anew.
 CUT_OFF = 8004
 
@@ -60,6 +65,22 @@ def show_exported(protocol: str, session: str) -> Command:
     return Command(f"show route protocol {_symbol(protocol)} exported {_symbol(session)}")
 
 
+def show_marked(protocol: str) -> Command:
+    """The routes of ``protocol`` that carry the mark by which routers avoid them."""
+    return Command(f"show route protocol {_symbol(protocol)} where {GRACEFUL_SHUTDOWN} ~ bgp_community")
+
+
+def disable(protocol: str, reason: str) -> Command:
+    """Take all routes of ``protocol`` back, without reading any configuration. BIRD shows ``reason`` with it.
+
+    Raises:
+        ValueError: the reason could end its quotes.
+    """
+    if '"' in reason:
+        raise ValueError(f"not a reason for BIRD: {reason!r}")
+    return Command(f'disable {_symbol(protocol)} "{reason}"')
+
+
 def _symbol(name: str) -> str:
     if not _SYMBOL.fullmatch(name):
         raise BirdUnexpected(f"{name!r} is no name of a protocol", hint="use letters, digits and _ in BIRD's names")
@@ -81,9 +102,20 @@ class BirdControl:
         self._lock = asyncio.Lock()
         self._stream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._parser = ReplyParser()
+        self._silence = ""
+        self._ask_again_s = 0.0
+        self._connections = 0
+
+    @property
+    def connections(self) -> int:
+        """How many connections were made so far: another number is another BIRD, or one that was silent."""
+        return self._connections
 
     async def ask(self, command: Command, *, accept: Collection[int] = ()) -> Reply:
         """Send one command and return its reply.
+
+        A hung BIRD costs its time-out once. Then it is given up at once, or after the short time in which a BIRD that
+        is well again greets, so that whoever asks can go on with other work.
 
         Raises:
             BirdUnreachable: there is no complete answer within the time-out.
@@ -105,13 +137,16 @@ class BirdControl:
     async def _bounded(self, command: Command) -> Reply:
         answered = False
         try:
+            await self._greeted_again()
             async with asyncio.timeout(self._timeout_s):
                 reply = await self._exchange(command)
                 while reply.code == CUT_OFF:
                     reply = await self._exchange(command)
             answered = True
         except TimeoutError:
-            raise self._unreachable(f"does not answer {command.text!r} within {self._timeout_s:g} s") from None
+            self._silence = f"does not answer {command.text!r} within {self._timeout_s:g} s"
+            self._ask_again_s = asyncio.get_running_loop().time() + SILENCE_S
+            raise self._unreachable(self._silence) from None
         except (OSError, EOFError) as error:
             raise self._unreachable(f"cannot be asked: {error}") from error
         finally:
@@ -119,6 +154,20 @@ class BirdControl:
             if not answered:
                 self.close()
         return reply
+
+    async def _greeted_again(self) -> None:
+        """After a silence, wait for BIRD's greeting, for a short time and not each time."""
+        if not self._silence:
+            return
+        clock = asyncio.get_running_loop().time
+        if clock() >= self._ask_again_s:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GREETING_S):
+                    await self._connect()
+                self._silence = ""
+                return
+            self._ask_again_s = clock() + SILENCE_S
+        raise self._unreachable(self._silence)
 
     async def _exchange(self, command: Command) -> Reply:
         if self._stream is not None:
@@ -133,6 +182,7 @@ class BirdControl:
         self._stream = await asyncio.open_unix_connection(self._path)
         self._parser = ReplyParser()
         welcome = await self._receive()
+        self._connections += 1
         if welcome.code != WELCOME:
             raise BirdUnexpected(f"{self._path} greets with {welcome.code:04d} {welcome.text!r} instead of 0001")
 

@@ -2,7 +2,6 @@
 
 import grp
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,11 +66,17 @@ def make_directory(path: Path) -> None:
 
 def _own(temporary: Path, path: Path, mode: int) -> None:
     temporary.chmod(mode)
+    fresh = temporary.stat()
+    uid, gid = fresh.st_uid, fresh.st_gid
     if path.exists():
-        kept = path.stat()
-        os.chown(temporary, kept.st_uid, kept.st_gid)
-    elif not mode & 0o004 and BIRD_GROUP in {group.gr_name for group in grp.getgrall()}:
-        shutil.chown(temporary, group=BIRD_GROUP)
+        gid = path.stat().st_gid
+        # Only root can give a file away. Under systemd the director is not root.
+        uid = path.stat().st_uid if os.geteuid() == 0 else uid
+    elif not mode & 0o004:
+        gid = next((group.gr_gid for group in grp.getgrall() if group.gr_name == BIRD_GROUP), gid)
+    # There the call is forbidden, too, and not needed: the folder hands its group down.
+    if (uid, gid) != (fresh.st_uid, fresh.st_gid):
+        os.chown(temporary, uid, gid)
 
 
 @contextmanager

@@ -3,7 +3,14 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from appliance.bird.control import SHOW_PROTOCOLS, SHOW_STATUS, BirdControl, show_exported, show_routes
+from appliance.bird.control import (
+    SHOW_PROTOCOLS,
+    SHOW_STATUS,
+    BirdControl,
+    show_exported,
+    show_marked,
+    show_routes,
+)
 from appliance.bird.render import STATIC_PROTOCOLS, protocol_name
 from appliance.bird.replies import Session, parse_protocols, parse_routes, parse_status
 from appliance.config.schema import Config
@@ -11,14 +18,22 @@ from appliance.model.address import Address
 from appliance.model.routing import PeerView, Routing
 
 ABSENT = "absent"
+# The reason with which we disable our protocols begins so; it outlives the director, and tells our doing from others'.
+OUR_MESSAGE = "balanced: "
+# A static protocol without fault is never in another state for longer than BIRD needs to read its configuration.
+_UP = frozenset({"up", "start"})
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One reading of BIRD: what the rest of the program sees, and the sessions it was made from."""
+    """One reading of BIRD: what the rest of the program sees, and the sessions it was made from.
+
+    ``stopped`` are those of our static protocols that we have disabled ourselves, as the reason in BIRD says.
+    """
 
     routing: Routing
     sessions: tuple[Session, ...]
+    stopped: frozenset[str] = frozenset()
 
     def untold(self, vips: frozenset[Address]) -> dict[str, frozenset[Address]]:
         """For each established session those of ``vips`` it is not told, though it speaks their family."""
@@ -43,7 +58,7 @@ def our_sessions(config: Config) -> frozenset[str] | None:
 
 
 async def read(control: BirdControl, sessions: frozenset[str] | None) -> Reading:
-    """Ask BIRD for everything that Routing says; about 1 + 2 + 2 x peers short commands.
+    """Ask BIRD for everything that Routing says; about 2 + 2 x families + families x peers short commands.
 
     ``sessions`` are the names of the BGP sessions to look at; None looks at all. One that BIRD does not have is shown
     as absent.
@@ -60,9 +75,16 @@ async def read(control: BirdControl, sessions: frozenset[str] | None) -> Reading
     watched = tuple(each for each in protocols if each.is_bgp and (sessions is None or each.name in sessions))
     peers = [await _peer(control, session, held) for session in watched]
     peers += _absent((sessions or frozenset()) - {session.name for session in watched})
-    everything = frozenset[Address]().union(*held.values())
-    routing = Routing(version.text, everything, tuple(sorted(peers, key=lambda peer: peer.name)))
-    return Reading(routing, watched)
+    marked = [parse_routes(await control.ask(show_marked(name))) for name, routes in held.items() if routes]
+    down = [each for each in protocols if each.name in statics and each.state not in _UP]
+    routing = Routing(
+        version.text,
+        frozenset[Address]().union(*held.values()),
+        frozenset[Address]().union(*marked),
+        tuple(sorted(peers, key=lambda peer: peer.name)),
+        frozenset(each.name for each in down if not each.message.startswith(OUR_MESSAGE)),
+    )
+    return Reading(routing, watched, frozenset(each.name for each in down if each.message.startswith(OUR_MESSAGE)))
 
 
 async def _peer(control: BirdControl, session: Session, held: dict[str, frozenset[Address]]) -> PeerView:

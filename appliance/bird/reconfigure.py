@@ -1,8 +1,9 @@
 """Make BIRD read its configuration again, so that it falls back by itself unless it is told to keep it.
 
-Reply codes (doc/reply_codes): 0003 done, 0004 in progress, 0005 queued behind another one, 0018 confirmed, 0019 nothing
+Reply codes (doc/reply_codes): 0003 done, 0004 in progress, 0005 queued behind another one (a queued one is dropped for
+it), 0006 ignored as BIRD is shutting down, 0017 an undo that only took a queued one out, 0018 confirmed, 0019 nothing
 to do, 0020 the configuration parses, 0022 an undo is scheduled, 8002 it does not parse. BIRD 3 answers 0004 to most
-requests and is done a moment later.
+requests and is done a moment later, BIRD 2 does where a protocol has to be stopped first.
 """
 
 import asyncio
@@ -80,9 +81,23 @@ async def take_back(control: BirdControl, path: Path, before: bytes | None, mode
         BirdError: the file cannot be written.
     """
     files.replace(path, before, mode)
+    await undo(control)
+
+
+async def undo(control: BirdControl) -> None:
+    """Have BIRD go back to what it had before ``configure``, done (0003, 0004), queued (0005) or unqueued (0017)."""
     # Where BIRD does not answer now, its own time-out undoes it.
     with contextlib.suppress(BirdError):
         await control.ask(UNDO)
+
+
+async def is_busy(control: BirdControl) -> bool:
+    """Whether a reconfiguration is going on or queued.
+
+    Raises:
+        BirdUnreachable: there is no answer.
+    """
+    return bool((await control.ask(CONFIGURE_STATUS)).codes & {IN_PROGRESS, QUEUED})
 
 
 def settle_s(bird: Bird) -> float:
@@ -98,7 +113,7 @@ async def settle(control: BirdControl, within_s: float) -> bool:
     """
     patience = Patience(within_s)
     while await patience.again():
-        if not (await control.ask(CONFIGURE_STATUS)).codes & {IN_PROGRESS, QUEUED}:
+        if not await is_busy(control):
             return True
     return False
 

@@ -8,25 +8,23 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from appliance.config.schema import Config, Peer
 from appliance.errors import ConfigError
 from appliance.model.address import Address, Network, address_order
+from appliance.templating.render import only, templates
 
 PREFIX = "balanced_"
 STATIC_PROTOCOLS = {4: f"{PREFIX}vips4", 6: f"{PREFIX}vips6"}
+# GRACEFUL_SHUTDOWN, RFC 8326: the well-known community that asks routers to prefer any other path.
+GRACEFUL_SHUTDOWN = "(65535,0)"
 
 _HOST_BITS = {4: 32, 6: 128}
-_OWN_NAMES = frozenset(
-    PREFIX + name
-    for name in ("bfd", "device", "export4", "export6", "kernel4", "kernel6", "pools4", "pools6", "vips4", "vips6")
-)
+_OWN_NAMES = frozenset({f"{PREFIX}bfd", f"{PREFIX}device"}) | {
+    f"{PREFIX}{what}{n}" for what in ("export", "internal", "kernel", "pools", "prefer", "vips") for n in (4, 6)
+}
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 _QUOTABLE = re.compile(r"[!#-\[\]-~]{1,255}", re.ASCII)
-_PRINTED_TYPES = (int, IPv4Address, IPv6Address, IPv4Network, IPv6Network)
 _STANDARD_PARTS = 2  # AS:VALUE (RFC 1997); a large community has three (RFC 8092)
 
 
@@ -34,6 +32,9 @@ class Token(str):
     """Text that was proven harmless at its place in BIRD's configuration."""
 
     __slots__ = ()
+
+
+_typed = only(Token, int, IPv4Address, IPv6Address, IPv4Network, IPv6Network)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +56,25 @@ class _Family:
 
 
 @dataclass(frozen=True, slots=True)
+class _Audience:
+    """The routers to which one export filter speaks. One of this node's own AS would drop a path with that AS in it."""
+
+    filter: Token
+    internal: bool
+
+
+_EXTERNAL = _Audience(Token(f"{PREFIX}export"), internal=False)
+_INTERNAL = _Audience(Token(f"{PREFIX}internal"), internal=True)
+
+
+@dataclass(frozen=True, slots=True)
 class _Session:
     """One BGP session as the template prints it."""
 
     name: Token
     peer: Peer
     password: Token | None
+    filter: Token
 
 
 def protocol_name(peer: Peer) -> Token:
@@ -83,14 +97,14 @@ def render_config(config: Config) -> str:
     Raises:
         ConfigError: a value cannot stand in BIRD's configuration.
     """
+    internal = {peer.as_number == config.bgp.local_as for peer in config.bgp.peers}
     return _render(
         "bird.conf.j2",
-        **_policy(config),
+        **_policy(config, [audience for audience in (_EXTERNAL, _INTERNAL) if audience.internal in internal]),
         router_id=config.node.router_id,
-        local_as=config.bgp.local_as,
         uplinks=[_quoted("node.uplinks", name) for name in config.node.uplinks],
         bfd=any(peer.bfd for peer in config.bgp.peers),
-        sessions=[_session(peer) for peer in config.bgp.peers],
+        sessions=[_session(peer, config.bgp.local_as) for peer in config.bgp.peers],
     )
 
 
@@ -100,23 +114,38 @@ def render_snippet(config: Config) -> str:
     Raises:
         ConfigError: a value cannot stand in BIRD's configuration.
     """
-    return _render("snippet.conf.j2", **_policy(config))
+    return _render("snippet.conf.j2", **_policy(config, [_EXTERNAL, _INTERNAL]))
 
 
 def render_include(vips: Collection[Address]) -> str:
     """The include file that announces ``vips``: one static protocol for each IP version, even where it is empty.
 
+    Its filters are those of ``render_preference``, which BIRD must have read before.
+
     Raises:
         ConfigError: a VIP has an IPv6 scope.
     """
+    return _render("vips.conf.j2", families=_by_version(vips))
+
+
+def render_preference(avoided: Collection[Address] = (), *, node_avoided: bool = False) -> str:
+    """The include file that marks VIPs by which routers had better avoid this node: ``avoided``, or all of them.
+
+    The mark is the community GRACEFUL_SHUTDOWN; what else it means to a router, the export filters say.
+
+    Raises:
+        ConfigError: a VIP has an IPv6 scope.
+    """
+    families = _by_version(() if node_avoided else avoided)
+    return _render("preference.conf.j2", families=families, all=node_avoided, mark=Token(GRACEFUL_SHUTDOWN))
+
+
+def _by_version(vips: Collection[Address]) -> list[_Family]:
     ordered = sorted(frozenset(vips), key=address_order)
-    families = [
-        _Family(version, vips=tuple(vip for vip in ordered if vip.version == version)) for version in _HOST_BITS
-    ]
-    return _render("vips.conf.j2", families=families)
+    return [_Family(version, vips=tuple(vip for vip in ordered if vip.version == version)) for version in _HOST_BITS]
 
 
-def _policy(config: Config) -> dict[str, object]:
+def _policy(config: Config, audiences: list[_Audience]) -> dict[str, object]:
     """What the filters let out, with which attributes, and where the VIPs are included from."""
     families = [
         _Family(version, networks=tuple(network for network in config.networks if network.version == version))
@@ -125,17 +154,22 @@ def _policy(config: Config) -> dict[str, object]:
     communities = [tuple(int(part) for part in community.split(":")) for community in config.bgp.communities]
     return {
         "families": [family for family in families if family.networks],
+        "audiences": audiences,
+        "local_as": config.bgp.local_as,
         "med": config.bgp.med,
+        "deprefer": config.bgp.deprefer,
+        "mark": Token(GRACEFUL_SHUTDOWN),
         "communities": [parts for parts in communities if len(parts) == _STANDARD_PARTS],
         "large_communities": [parts for parts in communities if len(parts) > _STANDARD_PARTS],
         "include": _quoted("bird.include_dir", f"{config.bird.include_dir}/*.conf"),
     }
 
 
-def _session(peer: Peer) -> _Session:
+def _session(peer: Peer, local_as: int) -> _Session:
     secret = peer.password
     password = None if secret is None else _quoted(f"bgp.peers: {peer.name}: password", secret.get_secret_value())
-    return _Session(protocol_name(peer), peer, password)
+    audience = _INTERNAL if peer.as_number == local_as else _EXTERNAL
+    return _Session(protocol_name(peer), peer, password, audience.filter)
 
 
 def _quoted(place: str, text: str) -> Token:
@@ -146,13 +180,10 @@ def _quoted(place: str, text: str) -> Token:
 
 
 def _only_typed(value: object) -> object:
-    """Let a value into the text; jinja2 calls this with everything that a template prints."""
-    # Exact types: a subclass could print whatever it likes.
-    if type(value) is Token or type(value) in _PRINTED_TYPES:
-        if isinstance(value, IPv6Address) and value.scope_id is not None:
-            raise _refused(f"address {value.packed.hex()}", "write a global address without %")
-        return value
-    raise TypeError(f"a template prints a {type(value).__name__}, which nothing has checked")
+    """Let a value into the text: jinja2 calls this with everything that a template prints."""
+    if isinstance(value, IPv6Address) and value.scope_id is not None:
+        raise _refused(f"address {value.packed.hex()}", "write a global address without %")
+    return _typed(value)
 
 
 def _refused(place: str, remedy: str) -> ConfigError:
@@ -160,22 +191,7 @@ def _refused(place: str, remedy: str) -> ConfigError:
 
 
 def _render(name: str, **values: object) -> str:
-    return _ENVIRONMENT.get_template(name).render(values)
+    return _TEMPLATES.get_template(name).render(values)
 
 
-def _template_directory() -> Path:
-    """``appliance/templates`` in an installed wheel, ``templates`` at the top of the source tree."""
-    package = Path(__file__).resolve().parents[1]
-    installed = package / "templates"
-    return (installed if installed.is_dir() else package.parent / "templates") / "bird"
-
-
-_ENVIRONMENT = Environment(
-    loader=FileSystemLoader(_template_directory()),
-    undefined=StrictUndefined,
-    autoescape=False,  # noqa: S701 - not HTML; _only_typed guards every value
-    finalize=_only_typed,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-)
+_TEMPLATES = templates("bird", _only_typed)

@@ -6,7 +6,8 @@ no reply. Verdicts are read from codes alone, text only where it is the payload:
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from ipaddress import ip_network
 
 from appliance.errors import BirdError, BirdUnexpected
@@ -28,6 +29,7 @@ _CODED = re.compile(rb"([0-9]{4})([ -])(.*)", re.DOTALL)
 _VERSION_TEXT = re.compile(r"BIRD ((\d+)\.\d+[\w.+~-]*)", re.ASCII)
 _ROW = re.compile(r"(\S+)\s+(\S+)\s+(\S+)\s+(\S+)(?:\s+(.*))?", re.ASCII)
 _TABLE = re.compile(r"Table \S+:", re.ASCII)
+_MESSAGE = re.compile(r"\s*Message:\s+(.*)", re.ASCII)
 _CHANNEL = re.compile(r"\s*Channel (\S+)", re.ASCII)
 _CHANNEL_STATE = re.compile(r"\s*State:\s+(\S+)", re.ASCII)
 _BGP_STATES = frozenset({"Idle", "Connect", "Active", "OpenSent", "OpenConfirm", "Established", "Close", "Passive"})
@@ -91,18 +93,18 @@ class ReplyParser:
     def _line(self, line: bytes) -> Reply | None:
         if line.startswith(b"+"):
             return None
-        coded = _CODED.fullmatch(line)
-        if coded is not None:
-            self._lines.append(Line(int(coded[1]), _text(coded[3])))
-            if coded[2] == b" ":
-                reply = Reply(tuple(self._lines))
-                self._lines = []
-                return reply
-        elif line.startswith(b" ") and self._lines:
+        if line.startswith(b" ") and self._lines:  # nearly all lines of a long list
             self._lines.append(Line(self._lines[-1].code, _text(line[1:])))
-        else:
+            return None
+        coded = _CODED.fullmatch(line)
+        if coded is None:
             raise _unexpected("a line without a reply code", line)
-        return None
+        self._lines.append(Line(int(coded[1]), _text(coded[3])))
+        if coded[2] == b"-":
+            return None
+        reply = Reply(tuple(self._lines))
+        self._lines = []
+        return reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +117,17 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One protocol of BIRD. ``families`` are the IP versions whose channels are up."""
+    """One protocol of BIRD.
+
+    ``families`` are the IP versions whose channels are up, ``message`` is the reason given when it was disabled.
+    """
 
     name: str
     protocol: str
     up: bool
     state: str
     families: frozenset[int] = frozenset()
+    message: str = ""
 
     @property
     def is_bgp(self) -> bool:
@@ -157,15 +163,15 @@ def parse_protocols(reply: Reply) -> tuple[Session, ...]:
         if line.code == _PROTOCOL and line.text.strip():
             sessions.append(_session(line.text))
             channel = ""
+        elif line.code == _DETAIL and sessions and not channel and (found := _MESSAGE.fullmatch(line.text)):
+            sessions[-1] = replace(sessions[-1], message=found[1])
         elif line.code == _DETAIL and (found := _CHANNEL.fullmatch(line.text)):
             channel = found[1]
         elif line.code == _DETAIL and channel and (found := _CHANNEL_STATE.fullmatch(line.text)):
             if not sessions:
                 raise BirdUnexpected(f"BIRD lists a channel without its protocol: {line.text!r}")
             if found[1] == "UP" and channel in _FAMILIES:
-                last = sessions[-1]
-                families = last.families | {_FAMILIES[channel]}
-                sessions[-1] = Session(last.name, last.protocol, last.up, last.state, families)
+                sessions[-1] = replace(sessions[-1], families=sessions[-1].families | {_FAMILIES[channel]})
             channel = ""
     return tuple(sessions)
 
@@ -182,7 +188,7 @@ def parse_routes(reply: Reply) -> frozenset[Address]:
             continue
         if line.text[0].isspace() and routes:
             continue  # another path of the prefix above, or the next hop of its path
-        routes.add(_host(line.text.split(maxsplit=1)[0] if line.text.strip() else ""))
+        routes.add(_host(line.text.partition(" ")[0]))
     return frozenset(routes)
 
 
@@ -205,6 +211,8 @@ def _session(text: str) -> Session:
     return Session(name, protocol, state == "up", word)
 
 
+# The same routes are listed for each session, in every pass: reading them anew would be most of a pass's time.
+@lru_cache(maxsize=32768)
 def _host(text: str) -> Address:
     try:
         network = ip_network(text)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from appliance.bird.render import render_config, render_include, render_snippet
+from appliance.bird.render import render_config, render_include, render_preference, render_snippet
 from appliance.config.schema import Config
 from tests.lab.birds import bird_binaries
 
@@ -63,6 +63,11 @@ EVERYTHING = config(
     communities=["64512:100", "0:65535", "4200000000:1:2"],
     med=100,
 )
+MIXED = config(
+    ["10.50.0.0/24"],
+    [{"name": "inside", "address": "10.0.0.1", "as": 64512}, {"name": "outside", "address": "10.0.0.2", "as": 64500}],
+    deprefer={"prepend": 1, "med": None},
+)
 BFD_OFF = config(
     ["2001:db8:50::/64"],
     [{"name": "internal", "address": "2001:db8::1", "as": 64512, "bfd": False, "hold_time_s": 0}],
@@ -73,12 +78,16 @@ CONFIGS: dict[str, Callable[[], str]] = {
     "dual_stack.conf": lambda: render_config(DUAL_STACK),
     "both_families.conf": lambda: render_config(BOTH_FAMILIES),
     "everything.conf": lambda: render_config(EVERYTHING),
+    "mixed.conf": lambda: render_config(MIXED),
     "bfd_off.conf": lambda: render_config(BFD_OFF),
     "snippet.conf": lambda: render_snippet(DUAL_STACK),
 }
 INCLUDES: dict[str, Callable[[], str]] = {
     "vips_none.conf": lambda: render_include(()),
     "vips_three.conf": lambda: render_include(VIPS),
+    "preference_none.conf": render_preference,
+    "preference_two.conf": lambda: render_preference(VIPS - {ip_address("10.50.0.2")}),
+    "preference_node.conf": lambda: render_preference(node_avoided=True),
 }
 
 
@@ -103,11 +112,14 @@ def parses(version: str, folder: Path, text: str) -> tuple[bool, str]:
 def whole(name: str, folder: Path) -> str:
     """The golden file as BIRD would meet it: a configuration with its includes, an include in a configuration."""
     text = (FOLDER / name).read_text()
-    if name in INCLUDES:
-        return OPERATOR + text
+    if name.startswith("vips"):
+        return OPERATOR + (FOLDER / "preference_none.conf").read_text() + text
+    if name.startswith("preference"):
+        return OPERATOR + text + (FOLDER / "vips_three.conf").read_text()
     includes = folder / "includes"
     includes.mkdir()
-    (includes / "balanced-vips.conf").write_bytes((FOLDER / "vips_three.conf").read_bytes())
+    for golden, written in (("preference_two", "balanced-preference"), ("vips_three", "balanced-vips")):
+        (includes / f"{written}.conf").write_bytes((FOLDER / f"{golden}.conf").read_bytes())
     text = text.replace("/run/balanced/bird", str(includes))
     return OPERATOR + text if name == "snippet.conf" else text
 

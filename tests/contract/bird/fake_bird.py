@@ -7,13 +7,26 @@ import asyncio
 import re
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 WELCOME = b"0001 BIRD 9.9.9 ready.\n"
 ROUTE = re.compile(r"route (\S+/\d+) blackhole;")
+FILTER = re.compile(r"^filter balanced_prefer(.*?)\n}", re.DOTALL | re.MULTILINE)
+HOST = re.compile(r"\S+/(?:32|128)")
+MARK = "bgp_community.add((65535,0))"
 NOT_OURS = "syntax error"
 
 Answer = bytes | Callable[["FakeBird"], bytes] | None
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What it has read: its routes, and those that its filters mark."""
+
+    routes: tuple[str, ...] = ()
+    marked: frozenset[str] = frozenset()
+    all_marked: bool = False
 
 
 class FakeBird:
@@ -28,9 +41,9 @@ class FakeBird:
         self.established = False
         self.extra_routes: tuple[str, ...] = ()
         self.untold: tuple[str, ...] = ()
-        self._running: tuple[str, ...] = ()
-        self._before: tuple[str, ...] | None = None
-        self._enabled = True
+        self._running = Taken()
+        self._before: Taken | None = None
+        self._disabled: dict[str, str] = {}
         self._undo: asyncio.TimerHandle | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -38,7 +51,7 @@ class FakeBird:
 
     def start(self) -> None:
         """Start it with what stands on the disk."""
-        self._running, self._before, self._enabled = self._routes_on_disk(), None, True
+        self._running, self._before, self._disabled = self._on_disk(), None, {}
         ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(ready)))
         self._thread.start()
@@ -85,29 +98,38 @@ class FakeBird:
         """What a BIRD in good health does and answers."""
         if command == "show status":
             return "1000-BIRD 9.9.9\n1011-Router ID is 10.0.0.11\n0013 Daemon is up and running\n"
-        if command == "show protocols all":
+        if command.startswith("show protocols"):
             return self._protocols()
         if command.startswith("show route protocol"):
             return self._show_route(command.split("'"))
         if command.startswith("disable"):
-            self._enabled = False
-            return "0009-balanced_vips4: disabled\n0000 \n"
+            _, name, *rest = command.replace("'", "").split(maxsplit=2)
+            self._disabled[name] = rest[0].strip('"') if rest else ""
+            return f"0009-{name}: disabled\n0000 \n"
         return self._configure(command)
 
     def _protocols(self) -> str:
         state = "up     12:00:00.000  Established" if self.established else "start  12:00:00.000  Active"
         channel = "UP" if self.established else "DOWN"
-        statics = "".join(f"1002-balanced_vips{n} Static master{n} up 12:00:00.000\n" for n in (4, 6))
+        statics = "".join(self._static(f"balanced_vips{n}", n) for n in (4, 6))
         channels = "".join(f"   Channel ipv{n}\n     State:          {channel}\n" for n in (4, 6))
         session = f"1002-balanced_tor1 BGP ---  {state}\n1006-  BGP state: x\n{channels}"
         return f"2002-Name Proto Table State Since Info\n{statics if self._included() else ''}{session}0000 \n"
+
+    def _static(self, name: str, version: int) -> str:
+        state = "down" if name in self._disabled else "up"
+        message = self._disabled.get(name)
+        detail = f"1006-  Message:        {message}\n" if message else ""
+        return f"1002-{name} Static master{version} {state} 12:00:00.000\n{detail}"
 
     def _show_route(self, words: list[str]) -> str:
         if not self._included():
             return "9001 syntax error, unexpected CF_SYM_UNDEFINED, expecting CF_SYM_KNOWN\n"
         length = "/32" if words[1].endswith("4") else "/128"
-        held = (*self._running, *self.extra_routes) if self._enabled else ()
-        if len(words) > 3:
+        held = () if words[1] in self._disabled else (*self._running.routes, *self.extra_routes)
+        if "where" in words[2]:
+            held = tuple(route for route in held if self._running.all_marked or route in self._running.marked)
+        elif len(words) > 3:
             held = tuple(route for route in held if route not in self.untold)
         routes = [f" {route} blackhole [x 12:00:00.000] * (200)\n" for route in held if route.endswith(length)]
         return ("1007-Table master:\n" if routes else "") + "".join(routes) + "0000 \n"
@@ -126,7 +148,7 @@ class FakeBird:
         if command == "configure check":
             return f"{reading}0020 Configuration OK\n"
         self._cancel_undo()
-        self._before, self._running, self._enabled = self._running, self._routes_on_disk(), True
+        self._before, self._running, self._disabled = self._running, self._on_disk(), {}
         if "timeout" in command:
             self._undo = asyncio.get_running_loop().call_later(int(command.rsplit(maxsplit=1)[-1]), self._go_back)
         return f"{reading}0022-Undo scheduled\n0003 Reconfigured\n"
@@ -143,10 +165,13 @@ class FakeBird:
             self._running, self._before = self._before, None
 
     def _included(self) -> bool:
-        return bool(self._running) or (self.include_dir / "balanced-vips.conf").exists()
+        return bool(self._running.routes) or (self.include_dir / "balanced-vips.conf").exists()
 
     def _text(self) -> str:
         return "".join(path.read_text() for path in sorted(self.include_dir.glob("*.conf")))
 
-    def _routes_on_disk(self) -> tuple[str, ...]:
-        return tuple(ROUTE.findall(self._text()))
+    def _on_disk(self) -> "Taken":
+        text = self._text()
+        filters = "".join(FILTER.findall(text))
+        marked = HOST.findall(filters)
+        return Taken(tuple(ROUTE.findall(text)), frozenset(marked), MARK in filters and not marked)

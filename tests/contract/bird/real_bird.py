@@ -1,5 +1,6 @@
 """A real BIRD on this machine: no privileges, no namespace, addresses of 127.0.0.0/8 and ports of its own."""
 
+import signal
 import socket
 import subprocess
 import time
@@ -69,11 +70,20 @@ class RealBird:
         process, self._process = self._process, None
         if process is not None:
             process.terminate()
+            process.send_signal(signal.SIGCONT)
             try:
                 process.wait(STOP_S)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait(STOP_S)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal: SIGSTOP hangs it, SIGKILL ends it without a word."""
+        assert self._process is not None
+        self._process.send_signal(number)
+        if number is signal.SIGKILL:
+            self._process.wait(STOP_S)
+            self._process = None
 
     def says(self, command: str) -> str:
         """What birdc prints: a second opinion, independent of our own client."""

@@ -13,6 +13,7 @@ from tests.lab.birds import bird_binaries
 
 VERSIONS = ("2.0", "2.17", "3.1")
 NODE, PEER = "127.0.0.11", "127.0.0.12"
+NODE_AS, PEER_AS = 64512, 64500
 
 
 class RecordingControl(BirdControl):
@@ -41,12 +42,17 @@ class Subject:
         """The file that announces VIPs."""
         return self.config.bird.include_dir / "balanced-vips.conf"
 
+    @property
+    def preference(self) -> Path:
+        """The file that marks VIPs."""
+        return self.config.bird.include_dir / "balanced-preference.conf"
+
     def control(self) -> RecordingControl:
         """A client of its own; to be made in the loop that uses it."""
         return RecordingControl(self.config.bird.control_socket, self.config.bird.timeout_s)
 
 
-def node_config(folder: Path, *, manage: str = "full", **bird: Any) -> Config:
+def node_config(folder: Path, *, manage: str = "full", peer_as: int = PEER_AS, **bird: Any) -> Config:
     """A node with one router, everything of it in ``folder``."""
     return Config.model_validate(
         {
@@ -54,7 +60,7 @@ def node_config(folder: Path, *, manage: str = "full", **bird: Any) -> Config:
             "pools": [{"name": "public", "cidrs": ["10.50.0.0/24", "2001:db8:50::/64"]}],
             "sources": {"file": {"path": "services"}},
             "bgp": {
-                "local_as": 64512,
+                "local_as": NODE_AS,
                 "manage": manage,
                 "med": 100,
                 "communities": ["64512:100", "64512:1:2"],
@@ -62,7 +68,7 @@ def node_config(folder: Path, *, manage: str = "full", **bird: Any) -> Config:
                     {
                         "name": "tor1",
                         "address": PEER,
-                        "as": 64500,
+                        "as": peer_as,
                         "families": ["ipv4", "ipv6"],
                         "source_address": NODE,
                         "multihop": 1,
@@ -83,9 +89,9 @@ def node_config(folder: Path, *, manage: str = "full", **bird: Any) -> Config:
     )
 
 
-def make(kind: str, folder: Path) -> Subject:
+def make(kind: str, folder: Path, *, peer_as: int = PEER_AS) -> Subject:
     """The BIRD of this kind, not started yet; a real one has our configuration and a router that does not answer."""
-    config = node_config(folder)
+    config = node_config(folder, peer_as=peer_as)
     (folder / "include").mkdir()
     if kind == "fake":
         return Subject(FakeBird(folder), config)
@@ -100,8 +106,8 @@ protocol device {{
 }}
 protocol bgp node {{
   strict bind yes;
-  local {peer} port {peer_port} as 64500;
-  neighbor {node} port {port} as 64512;
+  local {peer} port {peer_port} as {peer_as};
+  neighbor {node} port {port} as {node_as};
   multihop 1;
   connect delay time 1;
   ipv4 {{ import all; export none; }};
@@ -110,12 +116,13 @@ protocol bgp node {{
 """
 
 
-def make_router(version: str, subject: Subject, folder: Path) -> RealBird:
+def make_router(version: str, subject: Subject, folder: Path, *, peer_as: int = PEER_AS) -> RealBird:
     """The router of the subject, not started yet; the subject's configuration is written anew to meet it."""
     assert isinstance(subject.bird, RealBird)
     folder.mkdir()
     router = RealBird(bird_binaries()[version], folder)
     port, peer_port = free_port(NODE), free_port(PEER)
     subject.bird.conf.write_text(at_ports(subject.config, port, peer_port))
-    router.conf.write_text(ROUTER.format(node=NODE, port=port, peer=PEER, peer_port=peer_port))
+    ends = {"node": NODE, "port": port, "node_as": NODE_AS, "peer": PEER, "peer_port": peer_port, "peer_as": peer_as}
+    router.conf.write_text(ROUTER.format(**ends))
     return router

@@ -13,7 +13,7 @@ from appliance.bird.reconfigure import UNDO_SCHEDULED, apply
 from appliance.bird.render import render_include
 from appliance.errors import BirdRejected, BirdUnreachable
 from appliance.model.address import Address
-from appliance.model.routing import Routing
+from appliance.model.routing import Announcement, Routing
 from tests.contract.bird.real_bird import eventually
 from tests.contract.bird.subject import Subject
 
@@ -29,7 +29,7 @@ def publish_and_listen(subject: Subject, *vips: Address) -> tuple[Routing, list[
 
     async def work() -> tuple[Routing, list[str]]:
         with closing(subject.control()) as control:
-            routing = await Announcer(subject.config, control).publish(frozenset(vips))
+            routing = await Announcer(subject.config, control).publish(Announcement(frozenset(vips)))
         return routing, [said for said in control.said if not said.startswith("show") and "status" not in said]
 
     return asyncio.run(work())
@@ -112,7 +112,7 @@ def test_one_announcer_outlives_a_restart_of_bird(subject: Subject) -> None:
     async def work() -> None:
         with closing(subject.control()) as control:
             announcer = Announcer(subject.config, control)
-            await announcer.publish(frozenset({A}))
+            await announcer.publish(Announcement(frozenset({A})))
             await asyncio.to_thread(subject.bird.stop)
             with pytest.raises(BirdUnreachable, match="systemctl status bird"):
                 await announcer.observe()
@@ -202,7 +202,7 @@ def test_the_files_can_be_read_by_bird_and_written_by_us_alone(subject: Subject)
     publish(subject, A)
     assert stat.S_IMODE(subject.include.stat().st_mode) == 0o644
     assert stat.S_IMODE(folder.stat().st_mode) == 0o755
-    assert [path.name for path in folder.iterdir()] == [subject.include.name]
+    assert {path.name for path in folder.iterdir()} == {subject.include.name, subject.preference.name}
 
 
 def test_the_first_change_goes_at_once_and_what_changes_nothing_costs_nothing(subject: Subject) -> None:
@@ -211,10 +211,10 @@ def test_the_first_change_goes_at_once_and_what_changes_nothing_costs_nothing(su
         with closing(subject.control()) as control:
             announcer = Announcer(subject.config, control, clock=lambda: now_s)
             assert announcer.ready_in_s(now_s) == 0
-            await announcer.publish(frozenset({A}))
+            await announcer.publish(Announcement(frozenset({A})))
             assert announcer.ready_in_s(now_s) == 1
             now_s = 1001.0
-            await announcer.publish(frozenset({A}))
+            await announcer.publish(Announcement(frozenset({A})))
             assert announcer.ready_in_s(now_s) == 0
 
     asyncio.run(work())

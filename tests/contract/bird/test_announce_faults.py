@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from appliance.bird.announce import Announcer
+from appliance.bird.control import SILENCE_S
 from appliance.bird.render import render_include
 from appliance.errors import BirdError, BirdRejected, BirdUnexpected, BirdUnreachable
 from appliance.model.address import Address
-from appliance.model.routing import Routing
+from appliance.model.routing import Announcement, Routing
 from tests.contract.bird.fake_bird import Answer, FakeBird
 from tests.contract.bird.subject import Subject
 
@@ -23,7 +24,7 @@ def publish(subject: Subject, *vips: Address) -> tuple[Routing, list[str]]:
     async def work() -> tuple[Routing, list[str]]:
         with closing(subject.control()) as control:
             subject.said = control.said
-            return await Announcer(subject.config, control).publish(frozenset(vips)), control.said
+            return await Announcer(subject.config, control).publish(Announcement(frozenset(vips))), control.said
 
     return asyncio.run(work())
 
@@ -72,7 +73,7 @@ def test_a_bird_that_stays_busy_is_told_to_drop_it_so_that_it_can_be_told_again(
     busy(bird_of(fake), 5, questions=100_000)
     with pytest.raises(BirdError, match=r"lacks 10\.50\.0\.1"):
         publish(fake, A)
-    assert fake.said[-1] == "configure undo"
+    assert "configure undo" in fake.said
 
 
 def test_a_bird_that_says_done_and_does_not_do_it_is_told_to_undo_it(fake: Subject) -> None:
@@ -80,7 +81,7 @@ def test_a_bird_that_says_done_and_does_not_do_it_is_told_to_undo_it(fake: Subje
     bird_of(fake).answers = {"configure timeout": b"0002-Reading\n0003 Reconfigured\n"}
     with pytest.raises(BirdError, match=r"lacks 10\.50\.0\.2.*it was undone"):
         publish(fake, A, B)
-    assert fake.said[-1] == "configure undo"
+    assert "configure undo" in fake.said
     assert fake.include.read_text() == render_include({A})
 
 
@@ -88,7 +89,7 @@ def test_a_route_that_nobody_asked_for_is_not_confirmed(fake: Subject) -> None:
     bird_of(fake).extra_routes = ("10.50.0.9/32",)
     with pytest.raises(BirdError, match=r"still holds 10\.50\.0\.9"):
         publish(fake, A)
-    assert fake.said[-1] == "configure undo"
+    assert "configure undo" in fake.said
     assert not fake.include.exists()
 
 
@@ -149,7 +150,7 @@ def test_a_file_that_bird_refuses_only_when_it_reads_it_is_taken_back(fake: Subj
     publish(fake, A)
     bird_of(fake).answers = {"configure timeout": b"0002-Reading\n8002 bird.conf:1:1 no\n"}
     with pytest.raises(BirdRejected, match="8002"):
-        publish(fake, B)
+        publish(fake, A, B)
     assert fake.include.read_text() == render_include({A})
     assert "configure undo" not in fake.said
 
@@ -213,6 +214,7 @@ def test_a_late_answer_is_not_taken_for_that_of_the_next_command(fake: Subject) 
             with pytest.raises(BirdUnreachable):
                 await announcer.observe()
             bird_of(fake).answers = {}
+            await asyncio.sleep(SILENCE_S)  # before that it is not asked again
             assert (await announcer.observe()).version == "9.9.9"
 
     asyncio.run(work())
@@ -237,6 +239,7 @@ def test_hand_made_networks_in_our_protocol_are_overwritten(fake: Subject) -> No
         return bird.obey("configure timeout 4").encode()
 
     bird.answers = {
+        "show route protocol 'balanced_vips4' where": b"0000 \n",
         "show route protocol 'balanced_vips4'": lambda bird: (
             b"1007-10.50.0.0/24 blackhole [x] * (200)\n0000 \n"
             if bird.extra_routes

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from appliance.bird.announce import Announcer
 from appliance.bird.render import render_include
 from appliance.model.address import Address
-from appliance.model.routing import Routing
+from appliance.model.routing import Announcement, Routing
 from tests.contract.bird.real_bird import RealBird, eventually
 from tests.contract.bird.subject import Subject
 
@@ -19,7 +19,7 @@ A, B, OUTSIDE = (ip_address(text) for text in ("10.50.0.1", "10.50.0.2", "10.60.
 def publish(subject: Subject, *vips: Address) -> Routing:
     async def work() -> Routing:
         with closing(subject.control()) as control:
-            return await Announcer(subject.config, control).publish(frozenset(vips))
+            return await Announcer(subject.config, control).publish(Announcement(frozenset(vips)))
 
     return asyncio.run(work())
 

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from jinja2 import UndefinedError
 from pydantic import SecretStr, ValidationError
 
-from appliance.bird.render import _ENVIRONMENT, render_config, render_include, render_snippet
+from appliance.bird.include import Texts, texts, without
+from appliance.bird.render import _TEMPLATES, render_config, render_include, render_preference, render_snippet
 from appliance.config.schema import Config
 from appliance.errors import ConfigError
+from appliance.model.routing import Announcement
 
 HOSTILE = '"; } route 0.0.0.0/0 blackhole; #'
 ADDRESSES = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6))
@@ -76,7 +78,7 @@ def test_a_name_that_bird_would_not_take_is_refused(name: str) -> None:
         render_config(forced(name=name))
 
 
-@pytest.mark.parametrize("name", ["vips4", "bfd", "export6", "device"])
+@pytest.mark.parametrize("name", ["vips4", "bfd", "export6", "device", "prefer4", "internal6"])
 def test_a_name_that_is_ours_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="uses this one itself"):
         render_config(config(name=name))
@@ -93,11 +95,13 @@ def test_a_directory_with_quotes_in_its_name_is_refused() -> None:
 def test_a_scope_cannot_carry_text_into_the_include() -> None:
     with pytest.raises(ConfigError, match="without %"):
         render_include({IPv6Address("2001:db8::1%;}")})
+    with pytest.raises(ConfigError, match="without %"):
+        render_preference({IPv6Address("2001:db8::1%;}")})
 
 
 def test_a_missing_value_is_an_error_and_not_an_empty_string() -> None:
     with pytest.raises(UndefinedError):
-        _ENVIRONMENT.get_template("vips.conf.j2").render()
+        _TEMPLATES.get_template("vips.conf.j2").render()
 
 
 @given(st.sets(ADDRESSES))
@@ -107,6 +111,23 @@ def test_the_include_holds_each_vip_once_in_canonical_order_whatever_the_order_o
     assert text == render_include(ordered + ordered[::-1])
     routes = [line.split()[1].partition("/")[0] for line in text.splitlines() if "route" in line.split()[:1]]
     assert [ip_address(route) for route in routes] == ordered
+
+
+@given(st.sets(ADDRESSES), st.sets(ADDRESSES))
+def test_what_is_put_back_holds_what_stood_there_less_what_is_not_wanted(before: set[Any], wanted: set[Any]) -> None:
+    old, new = texts(Announcement(frozenset(before))), texts(Announcement(frozenset(wanted)))
+    assert old.announced == before
+    assert without(old, new, frozenset(wanted)).announced == before & wanted
+    assert without(old, new, frozenset(before | wanted)) is old
+
+
+def test_the_file_of_an_older_version_is_put_back_as_it_is_or_with_its_filters() -> None:
+    """One that is rendered anew names filters, which then have to be there."""
+    vip, other = ip_address("10.50.0.1"), ip_address("10.50.0.2")
+    old = Texts(None, b"protocol static balanced_vips4 {\n  ipv4;\n  route 10.50.0.1/32 blackhole;\n}\n")
+    new = texts(Announcement(frozenset({other})))
+    assert without(old, new, frozenset({vip, other})) == old
+    assert without(old, new, frozenset({other})).preference == new.preference
 
 
 def test_no_line_comes_near_the_limit_of_birds_lexer() -> None:

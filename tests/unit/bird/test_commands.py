@@ -2,7 +2,7 @@
 
 import pytest
 
-from appliance.bird.control import Command, configure, show_exported, show_routes
+from appliance.bird.control import Command, configure, disable, show_exported, show_marked, show_routes
 from appliance.bird.pace import Pace
 from appliance.errors import BirdUnexpected
 
@@ -32,6 +32,14 @@ def test_commands_are_built_from_typed_values() -> None:
     assert configure(10).text == "configure timeout 10"
     assert show_routes("balanced_vips4").text == "show route protocol 'balanced_vips4'"
     assert show_exported("balanced_vips4", "tor-1").text == "show route protocol 'balanced_vips4' exported 'tor-1'"
+
+
+def test_a_mark_is_asked_for_and_a_reason_is_given_within_quotes() -> None:
+    asked = "show route protocol 'balanced_vips4' where (65535,0) ~ bgp_community"
+    assert show_marked("balanced_vips4").text == asked
+    assert disable("balanced_vips4", "balanced: x").text == "disable 'balanced_vips4' \"balanced: x\""
+    with pytest.raises(ValueError, match="not a reason"):
+        disable("balanced_vips4", 'a" b')
 
 
 def test_the_first_change_goes_at_once_and_the_next_after_the_interval() -> None:

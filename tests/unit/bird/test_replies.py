@@ -29,6 +29,8 @@ PROTOCOLS = (
     b"2002-Name       Proto      Table      State  Since         Info\n"
     b"1002-balanced_vips4 Static     master4    up     12:14:39.381  \n"
     b"1006-  Channel ipv4\n     State:          UP\n \n"
+    b"1002-balanced_vips6 Static     master6    down   12:14:39.381  \n1006-  Message:        balanced: withdrawn\n"
+    b"   Channel ipv6\n     State:          DOWN\n \n"
     b"1002-balanced_tor1 BGP        ---        up     12:14:40.174  Established   \n"
     b"1006-  BGP state:          Established\n   Channel ipv4\n     State:          UP\n"
     b"     Import state:   UP\n   Channel ipv6\n     State:          DOWN\n     Export state:   UP\n \n"
@@ -122,6 +124,7 @@ def test_a_status_without_a_version_is_refused() -> None:
 def test_protocols_are_read_whatever_the_time_looks_like() -> None:
     assert parse_protocols(parse(PROTOCOLS)) == (
         Session("balanced_vips4", "Static", up=True, state="up", families=frozenset({4})),
+        Session("balanced_vips6", "Static", up=False, state="down", message="balanced: withdrawn"),
         Session("balanced_tor1", "BGP", up=True, state="Established", families=frozenset({4})),
         Session("odd-name.x", "BGP", up=False, state="Active"),
         Session("second", "BGP", up=False, state="down"),
