@@ -163,7 +163,9 @@ def _reason(error: OSError) -> str:
 def _snapshot(path: Path, reading: _Reading, defaults: ServiceDefaults) -> Snapshot:
     translation = translate(reading.objects, defaults, from_files=True)
     services = sorted((*reading.services, *translation.services), key=lambda service: _place(service.origin))
-    return Snapshot(str(path), tuple(services), _sorted(translation.problems), translation.notes)
+    # Nothing at all has to be written down (services: []): what somebody says on purpose is no list that lacks it.
+    listed = bool(services or reading.objects)
+    return Snapshot(str(path), tuple(services), _sorted(translation.problems), translation.notes, listed=listed)
 
 
 def _sorted(problems: Iterable[Problem]) -> tuple[Problem, ...]:

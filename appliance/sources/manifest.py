@@ -4,7 +4,8 @@ import re
 from dataclasses import dataclass
 
 from appliance.model.desired import DesiredService, Problem, ServiceDefaults
-from appliance.sources.kubernetes.objects import KINDS, Malformed, Placed, Service, decode, steps, vips_of
+from appliance.sources.kubernetes.decoding import Malformed, decode, steps
+from appliance.sources.kubernetes.objects import KINDS, Placed, Service, vips_of
 from appliance.sources.native import read_document
 from appliance.sources.nodes import Mapping, Node, Page, Scalar, Sequence, documents, is_null, kind_of
 

@@ -33,6 +33,7 @@ class Double:
     """The double. A context manager; it can be stopped and started again, and keeps its objects and its port.
 
     A watch that wants bookmarks gets one every ``bookmark_interval_s``, and 2 s before its time is over.
+    ``start`` listens at ``address`` in the network namespace of the thread that calls it.
     """
 
     def __init__(
@@ -42,11 +43,13 @@ class Double:
         discovery_versions: Iterable[str] = ("v1",),
         tls: bool = False,
         bookmark_interval_s: float = 60.0,
+        address: str = ADDRESS,
     ) -> None:
         self.state = State({user: secrets.token_hex(16) for user in users}, (), bookmark_interval_s)
         self.state.speaking.set()
         self.serve_discovery(discovery_versions)
         self._tls = tls
+        self._address = address
         self._port = 0
 
     def __enter__(self) -> Self:
@@ -72,7 +75,7 @@ class Double:
     @property
     def url(self) -> str:
         """Where it listens."""
-        return f"{'https' if self._tls else 'http'}://{ADDRESS}:{self._port}"
+        return f"{'https' if self._tls else 'http'}://{self._address}:{self._port}"
 
     @property
     def authority(self) -> Path | None:
@@ -114,10 +117,10 @@ class Double:
     def start(self) -> None:
         """Listen, at the same port as before."""
         handler = type("DoubleHandler", (Handler,), {"state": self.state})
-        self._server = _Server((ADDRESS, self._port), handler)
+        self._server = _Server((self._address, self._port), handler)
         self._port = self._server.server_address[1]
         if self._authority is not None:
-            context = serving_context(self._authority.server(ADDRESS))
+            context = serving_context(self._authority.server(self._address))
             # The handshake is the business of the connection's own thread.
             self._server.socket = context.wrap_socket(
                 self._server.socket, server_side=True, do_handshake_on_connect=False

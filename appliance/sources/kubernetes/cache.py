@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Literal
 
 from appliance.model.desired import DesiredService, Problem, ServiceDefaults, Snapshot
-from appliance.sources.kubernetes.objects import KubernetesObject, Metadata, Placed
+from appliance.sources.kubernetes.objects import KubernetesObject, Metadata, Placed, Service
 from appliance.sources.kubernetes.translate import Translation, translate
 from appliance.sources.kubernetes.wire import Item, Key
 
@@ -50,7 +50,7 @@ class Cache:
         namespace, _, name = owner.partition("/")
         key = Key("Service", namespace, name)
         value = self._by_service.get((namespace, name), {}).get(key)
-        if value is not None:
+        if isinstance(value, Service):
             return value.metadata
         item = self._items["services"].get(key)
         return Metadata(name, namespace, resource_version=item.version or None) if item is not None else None
@@ -118,7 +118,7 @@ class Cache:
     def _translate(self, name: ServiceName) -> None:
         objects = self._by_service.get(name, {})
         service = objects.get(Key("Service", *name))
-        if service is None:
+        if not isinstance(service, Service):
             self._forget(name)
             return
         age = service.metadata.creation_timestamp or ""
@@ -151,8 +151,12 @@ class Cache:
 
 
 def _same(before: Collection[DesiredService], after: Iterable[DesiredService]) -> Iterator[DesiredService]:
-    """The services after, each the object from before where that is equal."""
+    """The services after, each the object from before where that is equal and names the same backends."""
     known = {service.key: service for service in before}
     for service in after:
         old = known.get(service.key)
-        yield old if old is not None and old == service else service
+        yield old if old is not None and old == service and _targets(old) == _targets(service) else service
+
+
+def _targets(service: DesiredService) -> list[tuple[str, bool]]:
+    return [(backend.target, backend.is_pod) for backend in service.backends]

@@ -21,7 +21,7 @@ MAX_MESSAGE_CHARACTERS = 1000
 MOST_TEXTS = 3
 """The latest different texts told in one Event."""
 
-_URGENT = frozenset({Reason.ANNOUNCED, Reason.WITHDRAWN, Reason.REFUSED})
+_URGENT = frozenset({Reason.ANNOUNCED, Reason.WITHDRAWN, Reason.NOT_ANNOUNCED, Reason.REFUSED})
 
 
 @dataclass(frozen=True, slots=True)

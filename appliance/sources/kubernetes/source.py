@@ -12,8 +12,9 @@ from appliance.errors import SourceError
 from appliance.model.desired import ServiceDefaults, Snapshot
 from appliance.sources.kubernetes.api import SERVICES, Cluster, Connection, Resource
 from appliance.sources.kubernetes.cache import Cache, Role
+from appliance.sources.kubernetes.decoding import Malformed
 from appliance.sources.kubernetes.discovery import backends_resource
-from appliance.sources.kubernetes.objects import Malformed, Metadata
+from appliance.sources.kubernetes.objects import Metadata
 from appliance.sources.kubernetes.watch import Follower, Timing
 from appliance.sources.kubernetes.wire import Event, Item, Key, Reader, key_of
 
@@ -69,8 +70,17 @@ class KubernetesSource:
         self._resource: Resource | None = None
         self._changed = asyncio.Event()
         self._seen_s: float | None = None
+        self._listed = False
         self._ears = [
-            _Ear(role, namespace, self._cache, self._reader, heard=self._heard, turned=self._changed.set)
+            _Ear(
+                role,
+                namespace,
+                self._cache,
+                self._reader,
+                heard=self._heard,
+                turned=self._changed.set,
+                listed=self._has_listed,
+            )
             for namespace in scope.namespaces or ("",)
             for role in ("services", "backends")
         ]
@@ -98,13 +108,18 @@ class KubernetesSource:
                     if task.done():
                         task.result()
                 item = await self._state()
-                saying = str(item) if isinstance(item, SourceError) else item
-                if not isinstance(item, Snapshot):
+                # Not taken earlier: a list that came in meanwhile is in this snapshot.
+                listed = self._listed
+                if isinstance(item, Snapshot):
+                    self._listed = False
+                else:
                     self._seen_s = seen_s if seen_s is not None else self._seen_s
-                if item is None or saying == said:
+                # By identity: equal snapshots may still name other pods.
+                saying = str(item) if isinstance(item, SourceError) else item
+                if item is None or saying is said or (isinstance(saying, str) and saying == said):
                     continue
                 said = saying
-                yield item if isinstance(item, SourceError) else replace(item, seen_s=seen_s)
+                yield item if isinstance(item, SourceError) else replace(item, seen_s=seen_s, listed=listed)
                 await asyncio.sleep(COALESCE_S)
         finally:
             for task in tasks:
@@ -116,6 +131,11 @@ class KubernetesSource:
         if self._seen_s is None:
             self._seen_s = asyncio.get_running_loop().time()
         self._changed.set()
+
+    def _has_listed(self) -> None:
+        """What is new comes from a list: what is not in it was left out."""
+        self._listed = True
+        self._heard()
 
     async def _state(self) -> Snapshot | SourceError | None:
         """What there is to say now; None while some list is not there yet."""
@@ -164,6 +184,7 @@ class _Ear:
         *,
         heard: Callable[[], None],
         turned: Callable[[], None],
+        listed: Callable[[], None],
     ) -> None:
         self.role = role
         self.namespace = namespace
@@ -174,6 +195,7 @@ class _Ear:
         self._reader = reader
         self._heard = heard
         self._turned = turned
+        self._listed = listed
 
     def read(self, resource: Resource, text: msgspec.Raw) -> Item | None:
         try:
@@ -186,7 +208,7 @@ class _Ear:
     def listed(self, items: Iterable[Item]) -> None:
         self._cache.replace(self.role, self.namespace, items)
         self.complete = True
-        self._heard()
+        self._listed()
 
     def happened(self, resource: Resource, event: Event) -> None:
         try:

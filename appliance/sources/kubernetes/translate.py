@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import NamedTuple
 
@@ -11,7 +11,6 @@ from appliance.model.desired import Backend, DesiredService, Note, Problem, Rema
 from appliance.model.service import Protocol, ServiceFlag, ServiceKey
 from appliance.sources.kubernetes.annotations import SCHEDULER_FLAGS, Terms, read_terms
 from appliance.sources.kubernetes.objects import (
-    SERVICE_NAME_LABEL,
     Conditions,
     EndpointPort,
     Endpoints,
@@ -20,8 +19,11 @@ from appliance.sources.kubernetes.objects import (
     Service,
     ServicePort,
     ServiceSpec,
+    Target,
+    TargetKind,
     ingress_of,
     owner_of,
+    service_of,
     vips_of,
 )
 from appliance.sources.nodes import shown
@@ -30,6 +32,7 @@ from appliance.sources.scheduling import with_affinity
 DEFAULT_AFFINITY_S = 10800
 """Timeout of a session affinity that names none (core/v1, ClientIPConfig)."""
 
+_NO_TARGET = Target()
 _SAME_PORT = "make targetPort equal to port, and let the pods listen there; direct server return rewrites no ports"
 
 
@@ -53,12 +56,20 @@ class _State(enum.IntEnum):
     READY = 2
 
 
+class _Endpoint(NamedTuple):
+    """One address, how fit it is, and what stands behind it."""
+
+    address: Address
+    state: _State
+    target: Target | None
+
+
 class _Group(NamedTuple):
     """Endpoints that share a set of ports. ``version`` is their IP version, 0 where both may occur."""
 
     version: int
     ports: tuple[EndpointPort, ...]
-    endpoints: tuple[tuple[Address, _State], ...]
+    endpoints: tuple[_Endpoint, ...]
 
 
 def translate(objects: Iterable[Placed], defaults: ServiceDefaults, *, from_files: bool = False) -> Translation:
@@ -73,7 +84,7 @@ def translate(objects: Iterable[Placed], defaults: ServiceDefaults, *, from_file
     for placed in objects:
         match placed.value:
             case EndpointSlice() as value:
-                name = (value.metadata.labels or {}).get(SERVICE_NAME_LABEL)
+                name = service_of(value)
                 if name and value.address_type != "FQDN":
                     slices.setdefault(f"{value.metadata.namespace or 'default'}/{name}", []).append(_of_slice(value))
             case Endpoints() as value:
@@ -129,6 +140,7 @@ def _translate_service(
             )
             for vip in vips
         )
+    remarks = [replace(each, in_cluster=not from_files) for each in remarks]
     return Translation(
         tuple(wanted),
         tuple(each for each in remarks if isinstance(each, Problem)),
@@ -185,19 +197,26 @@ def _backends(vip: Address, port: ServicePort, groups: list[_Group], weight: int
     Where none is ready, those that are terminating and still serve go on serving, as with kube-proxy (KEP-1669).
     """
     own = any(group.version == vip.version for group in groups)
-    states: dict[Address, _State] = {}
+    found: dict[Address, _Endpoint] = {}
     for group in groups:
         if (own and group.version not in {vip.version, 0}) or port.port not in _numbers(port, group):
             continue
-        for address, state in group.endpoints:
-            states[address] = max(state, states.get(address, state))
-    least = _State.READY if _State.READY in states.values() else _State.LEAVING
-    return canonical(Backend(address, weight, state >= least) for address, state in states.items())
+        for endpoint in group.endpoints:
+            known = found.get(endpoint.address)
+            if known is None or endpoint.state > known.state:
+                found[endpoint.address] = endpoint
+    least = _State.READY if any(each.state is _State.READY for each in found.values()) else _State.LEAVING
+    return canonical(_backend(each, weight, ready=each.state >= least) for each in found.values())
+
+
+def _backend(endpoint: _Endpoint, weight: int, *, ready: bool) -> Backend:
+    target = endpoint.target or _NO_TARGET
+    return Backend(endpoint.address, weight, ready, target.name or "", target.kind is TargetKind.POD)
 
 
 def _of_slice(value: EndpointSlice) -> _Group:
     endpoints = tuple(
-        (ip_address(text), _state(endpoint.conditions))
+        _Endpoint(ip_address(text), _state(endpoint.conditions), endpoint.target_ref)
         for endpoint in value.endpoints or ()
         for text in (endpoint.addresses or ())[:1]
     )
@@ -216,6 +235,7 @@ def _state(conditions: Conditions | None) -> _State:
 
 def _of_endpoints(value: Endpoints) -> Iterator[_Group]:
     for subset in value.subsets or ():
-        ready = tuple((ip_address(one.ip), _State.READY) for one in subset.addresses or ())
-        rest = tuple((ip_address(one.ip), _State.UNREADY) for one in subset.not_ready_addresses or ())
-        yield _Group(0, subset.ports or (), ready + rest)
+        ready = ((one, _State.READY) for one in subset.addresses or ())
+        rest = ((one, _State.UNREADY) for one in subset.not_ready_addresses or ())
+        endpoints = tuple(_Endpoint(ip_address(one.ip), state, one.target_ref) for one, state in (*ready, *rest))
+        yield _Group(0, subset.ports or (), endpoints)

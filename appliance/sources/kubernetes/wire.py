@@ -12,15 +12,14 @@ import msgspec
 
 from appliance.model.desired import Problem
 from appliance.sources.kubernetes.api import SERVICES, UNREADABLE, Dropped, Resource, Status, Unreachable, refused
+from appliance.sources.kubernetes.decoding import Malformed, decode_json
 from appliance.sources.kubernetes.objects import (
     SERVICE_NAME_LABEL,
     Endpoints,
     EndpointSlice,
     KubernetesObject,
-    Malformed,
-    Metadata,
     Service,
-    decode_json,
+    service_of,
 )
 from appliance.sources.nodes import shown
 
@@ -87,11 +86,12 @@ class Reader:
         except Malformed as error:
             where = f"{key}: {error.path}" if error.path else str(key)
             service = (key.namespace, name)
-            return Item(key, service, version, problem=Problem(where, error.message, error.hint, "/".join(service)))
+            problem = Problem(where, error.message, error.hint, "/".join(service), in_cluster=True)
+            return Item(key, service, version, problem=problem)
         # The head's texts would stay in memory beside those of the object.
         meta = value.metadata
         key = Key(resource.kind, meta.namespace or "", meta.name)
-        return Item(key, (key.namespace, _service_name(resource, meta)), meta.resource_version or "", value)
+        return Item(key, (key.namespace, service_of(value)), meta.resource_version or "", value)
 
     def _concerns(self, resource: Resource, spec: object) -> bool:
         """Whether it is one of our Services, or no Service; one that cannot be told to be another's counts as ours."""
@@ -135,7 +135,7 @@ def _key(resource: Resource, head: _Head) -> Key:
     return Key(resource.kind, head.metadata.namespace, head.metadata.name)
 
 
-def _service_name(resource: Resource, meta: _Meta | Metadata) -> str:
+def _service_name(resource: Resource, meta: _Meta) -> str:
     """The Service that the object belongs to; empty for a slice of something else."""
     if resource.kind != "EndpointSlice":
         return meta.name

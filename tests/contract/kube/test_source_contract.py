@@ -10,7 +10,7 @@ from appliance.sources.kubernetes.source import Scope
 from tests.contract.kube.source_subject import Heard, listening, run, set_backends
 from tests.kube.api import Api
 from tests.kube.double import Double
-from tests.kube.objects import service
+from tests.kube.objects import endpoint, endpoint_slice, endpoints, service
 
 Story = Callable[[Heard], Coroutine[Any, Any, None]]
 
@@ -62,6 +62,23 @@ def test_a_cluster_is_listed_and_then_watched(api: Api) -> None:
         if "v1" in api.slice_versions
         else "backends come from Endpoints objects (v1)"
     ]
+
+
+def test_a_backend_bears_the_name_of_its_pod(api: Api) -> None:
+    reference = {"kind": "Pod", "name": "web-7f6d-abcde", "namespace": api.namespace}
+    if "v1" in api.slice_versions:
+        wanted = endpoint_slice("web", [endpoint("10.1.0.1") | {"targetRef": reference}, "10.1.0.2"])
+    else:
+        wanted = endpoints("web", ["10.1.0.1", "10.1.0.2"])
+        wanted["subsets"][0]["addresses"][0]["targetRef"] = reference
+    api.replace(wanted)
+
+    async def story(heard: Heard) -> None:
+        assert heard.snapshot is not None
+        [web] = heard.snapshot.services
+        assert [(each.target, each.is_pod) for each in web.backends] == [("web-7f6d-abcde", True), ("", False)]
+
+    play(api, story)
 
 
 def test_a_list_of_many_pages_is_read_whole(api: Api) -> None:

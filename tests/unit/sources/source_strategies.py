@@ -64,7 +64,8 @@ metadata = some(
     annotations=st.dictionaries(annotation_names, annotation_values, max_size=4),
 )
 port = some(port=numbers, name=names, protocol=st.sampled_from(["TCP", "UDP", "X"]), targetPort=numbers | names)
-ips = many(some(ip=addresses))
+targets = some(kind=st.sampled_from(["Pod", "VirtualMachine", HOSTILE]), name=names)
+ips = many(some(ip=addresses, targetRef=targets))
 natives = some(
     **dict.fromkeys(SERVICE_KEYS, trees),
     vips=trees,
@@ -91,7 +92,7 @@ slices = some(
     metadata=metadata,
     addressType=st.sampled_from(["IPv4", "IPv6", "FQDN"]),
     ports=many(port),
-    endpoints=many(some(addresses=many(addresses), conditions=conditions)),
+    endpoints=many(some(addresses=many(addresses), conditions=conditions, targetRef=targets)),
 )
 classics = some(metadata=metadata, subsets=many(some(addresses=ips, notReadyAddresses=ips, ports=many(port))))
 

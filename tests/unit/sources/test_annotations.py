@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from appliance.model.desired import Announce, DesiredService, Note, Problem, ServiceDefaults
 from appliance.model.service import IPIP, ServiceFlag, Tunnel, TunnelType
 from appliance.sources.kubernetes.annotations import PREFIX, READ, READ_BY_OTHERS, Terms, read_terms
-from appliance.sources.kubernetes.objects import Endpoints, Placed, Service, ServiceSpec, decode
+from appliance.sources.kubernetes.decoding import decode
+from appliance.sources.kubernetes.objects import Endpoints, Placed, Service, ServiceSpec
 from appliance.sources.kubernetes.translate import translate
 from appliance.sources.manifest import parse_manifest
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from appliance.model.address import host_prefix
 from appliance.model.desired import ServiceDefaults, canonical
-from appliance.sources.kubernetes.objects import KINDS, KubernetesObject, Malformed, Placed, decode, decode_json
+from appliance.sources.kubernetes.decoding import Malformed, decode, decode_json
+from appliance.sources.kubernetes.objects import KINDS, KubernetesObject, Placed
 from appliance.sources.kubernetes.translate import Translation, translate
 from tests.unit.sources.source_strategies import HOSTILE, objects, trees
 

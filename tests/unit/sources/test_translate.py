@@ -9,7 +9,8 @@ from appliance.decide.merge import merge
 from appliance.model.desired import ServiceDefaults, Snapshot
 from appliance.model.service import ServiceFlag
 from appliance.sources.kubernetes.annotations import SCHEDULER, SCHEDULER_FLAGS, WEIGHT
-from appliance.sources.kubernetes.objects import Endpoints, EndpointSlice, Placed, Service, decode
+from appliance.sources.kubernetes.decoding import decode
+from appliance.sources.kubernetes.objects import Endpoints, EndpointSlice, Placed, Service
 from appliance.sources.kubernetes.translate import Translation, translate
 
 JsonObject = dict[str, Any]
@@ -348,3 +349,33 @@ def test_what_is_said_about_a_service_names_it() -> None:
     translation = told(bad)
     assert len(translation.problems) == len(translation.notes) == 2
     assert {each.owner for each in (*translation.problems, *translation.notes)} == {"default/web"}
+
+
+POD, MACHINE = {"kind": "Pod", "name": "web-1"}, {"kind": "VirtualMachine", "name": "vm-1"}
+
+
+@pytest.mark.parametrize(
+    ("reference", "target"),
+    [
+        pytest.param(POD, ("web-1", True), id="a pod"),
+        pytest.param(MACHINE, ("vm-1", False), id="something else has its name, and is no pod"),
+        pytest.param({"name": "x"}, ("x", False), id="of no kind"),
+        pytest.param({"kind": "Pod"}, ("", True), id="a pod without a name"),
+        pytest.param(None, ("", False), id="nothing that the cluster knows"),
+    ],
+)
+def test_a_backend_has_the_name_of_what_stands_behind_it(
+    reference: JsonObject | None, target: tuple[str, bool]
+) -> None:
+    of_slice = endpoint_slice({"addresses": ["10.1.0.1"], "targetRef": reference})
+    subset = {"addresses": [{"ip": "10.1.0.1", "targetRef": reference}], "ports": [{"port": 80}]}
+    classic = Placed(decode(Endpoints, {"metadata": {"name": "web"}, "subsets": [subset]}))
+    for objects in (of_slice, classic):
+        [wanted] = told(service(), objects).services
+        assert [(each.target, each.is_pod) for each in wanted.backends] == [target]
+
+
+def test_of_two_that_share_an_address_the_fitter_gives_the_name() -> None:
+    gone = {"addresses": ["10.1.0.1"], "conditions": {"ready": False}, "targetRef": MACHINE}
+    [wanted] = told(service(), endpoint_slice(gone, {"addresses": ["10.1.0.1"], "targetRef": POD})).services
+    assert [(each.target, each.ready) for each in wanted.backends] == [("web-1", True)]

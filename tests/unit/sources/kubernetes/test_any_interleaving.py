@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.model.desired import ServiceDefaults
-from appliance.sources.kubernetes.objects import EndpointSlice, Placed, Service, decode
+from appliance.sources.kubernetes.decoding import decode
+from appliance.sources.kubernetes.objects import EndpointSlice, Placed, Service
 from appliance.sources.kubernetes.translate import translate
 from tests.unit.sources.kubernetes.fake_api import FakeApi, down, endpoint_slice, service
 from tests.unit.sources.kubernetes.watched import play, watching

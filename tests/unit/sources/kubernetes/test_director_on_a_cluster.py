@@ -10,8 +10,12 @@ from appliance.model.desired import ServiceDefaults
 from appliance.sources.kubernetes.source import KubernetesSource, Scope
 from appliance.telemetry.journal import Journal
 from tests.unit.director.harness import VIP, Node, key, until
-from tests.unit.sources.kubernetes.fake_api import FakeApi, down, endpoint_slice, service
+from tests.unit.director.scraping import page, scraper
+from tests.unit.sources.kubernetes.fake_api import FakeApi, Object, down, endpoint_slice, service
 from tests.unit.sources.kubernetes.watched import play
+
+CPS = "balanced_ipvs_controller_dest_cps"
+PROGRAMMED = "balanced_ipvs_controller_ipvs_programmed_total"
 
 
 class ClusterNode(Node):
@@ -53,6 +57,31 @@ def test_i3_an_outage_moves_nothing_and_what_changed_meanwhile_is_applied_after_
             await until(lambda: not director.context.standing.all)
             api.delete("Service", "web")
             await until(lambda: VIP not in node.router.held, within_s=1)
+
+    play(story())
+
+
+def test_metrics_name_the_pods_and_follow_them(tmp_path: Path) -> None:
+    """Also where another pod takes over the address, as on its node's network, and nothing is to be programmed."""
+
+    def slice_of(pod: str) -> Object:
+        found = endpoint_slice("web-1", "web", "10.1.0.1")
+        found["endpoints"][0]["targetRef"] = {"kind": "Pod", "name": pod}
+        return found
+
+    async def story() -> None:
+        api = FakeApi(service("web"), slice_of("web-a"))
+        node = ClusterNode(tmp_path, api)
+        async with node.running() as director:
+            await until(lambda: VIP in node.router.held, within_s=5)
+            found = await page(scraper(node, director))
+            assert found.value(CPS, endpoint_type="Pod", endpoint_ip="10.1.0.1", endpoint_name="web-a") == 1
+            programmed = found.values(PROGRAMMED)
+            api.put(slice_of("web-b"))
+            await asyncio.sleep(1)
+            found = await page(scraper(node, director))
+            assert found.labels(CPS, "endpoint_name") == ["web-b"]
+            assert found.values(PROGRAMMED) == programmed
 
     play(story())
 

@@ -15,7 +15,7 @@ from appliance.sources.kubernetes.api import (
     refusal,
 )
 from appliance.sources.kubernetes.source import COALESCE_S, Scope
-from tests.unit.sources.kubernetes.fake_api import FakeApi, down, endpoint_slice, endpoints, service
+from tests.unit.sources.kubernetes.fake_api import FakeApi, Object, down, endpoint_slice, endpoints, service
 from tests.unit.sources.kubernetes.watched import Watched, play, watching
 
 WEB = (service("web"), endpoint_slice("web-1", "web", "10.1.0.1", "10.1.0.2"))
@@ -118,6 +118,27 @@ def test_a_change_that_makes_no_difference_says_nothing() -> None:
             api.put(service("none", type="ClusterIP"))
             await asyncio.sleep(5)
         assert len(watched.said) == 1
+
+    play(story())
+
+
+def test_another_pod_at_the_same_address_is_told_although_nothing_else_differs() -> None:
+    """A pod on its node's network keeps the address of the one that it replaces."""
+
+    async def story() -> None:
+        api = FakeApi(WEB[0], slice_of_pod("web-a"))
+        async with watching(api) as watched:
+            await watched.until(lambda: watched.said)
+            before = watched.snapshot
+            api.put(slice_of_pod("web-b"))
+            await watched.until(lambda: watched.snapshot is not before)
+        assert [each.target for each in watched.snapshot.services[0].backends] == ["web-b"]
+        assert watched.snapshot == before, "it is no change of what is to be served"
+
+    def slice_of_pod(name: str) -> Object:
+        found = endpoint_slice("web-1", "web", "10.1.0.1")
+        found["endpoints"][0]["targetRef"] = {"kind": "Pod", "name": name}
+        return found
 
     play(story())
 

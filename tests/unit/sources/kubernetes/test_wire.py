@@ -18,7 +18,7 @@ from appliance.sources.kubernetes.api import (
     Unreachable,
     refusal,
 )
-from appliance.sources.kubernetes.objects import Malformed
+from appliance.sources.kubernetes.decoding import Malformed
 from appliance.sources.kubernetes.wire import Item, Key, Reader, event, key_of, page
 from tests.unit.sources.kubernetes.fake_api import endpoint_slice, endpoints, service
 
