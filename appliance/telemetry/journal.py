@@ -1,53 +1,73 @@
 """Log lines with fields: one for each transition an operator should see, none for a loop that goes round.
 
-A line on stderr reads ``what happened VIP=10.50.0.1 REASON="..."``. Under systemd a ``<N>`` priority stands before it
-(sd-daemon(3)), so that journald files it under the right level.
+Under systemd a line goes to journald with its fields, sent one by one: ``journalctl BALANCED_VIP=10.50.0.1`` tells that
+VIP's story, and ``journalctl -x`` explains it. Elsewhere it is text on stderr: ``what happened VIP=10.50.0.1``.
 """
 
-import enum
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TextIO
 
+from appliance.telemetry.messages import ENDED, Level, Message
 
-class Level(enum.IntEnum):
-    """Syslog priorities that we use."""
+IDENTIFIER = "balanced-director"
+PREFIX = "BALANCED_"
 
-    ERROR = 3
-    WARNING = 4
-    NOTICE = 5
-    INFO = 6
+Send = Callable[..., object]
+"""``systemd.journal.send``: the text, and fields by keyword."""
 
 
 class Journal:
-    """Where transitions are written. ``prefix`` asks for the ``<N>`` priorities of systemd's stderr protocol."""
+    """Where transitions are written.
 
-    def __init__(self, stream: TextIO | None = None, *, prefix: bool | None = None) -> None:
+    Args:
+        stream: where the lines go; by default to journald if this process was started by systemd, else to stderr.
+        prefix: whether the priorities of systemd's stderr protocol (sd-daemon(3)) stand before the lines of ``stream``;
+            by default if that stream leads to journald.
+        send: what takes the fields to journald, in place of ``stream``.
+    """
+
+    def __init__(self, stream: TextIO | None = None, *, prefix: bool | None = None, send: Send | None = None) -> None:
         self._stream = stream or sys.stderr
-        self._prefix = "JOURNAL_STREAM" in os.environ if prefix is None else prefix
+        self._prefix = leads_to_journald(self._stream, os.environ) if prefix is None else prefix
+        self._send = _native() if send is None and stream is None and self._prefix else send
 
-    def write(self, message: str, *, level: Level = Level.INFO, **fields: object) -> None:
-        """Write one line; fields with an empty value are left out."""
-        self._stream.write(render(message, level, fields, prefix=self._prefix) + "\n")
-        self._stream.flush()
+    def tell(self, message: Message, /, *, text: str = "", **fields: object) -> None:
+        """Write one line of this kind, ``text`` instead of the message's own; fields with an empty value are left out.
+
+        Field names are those of the journal without ``BALANCED_``: VIP, SERVICE, REASON, FROM, TO, GENERATION ...
+        """
+        said = {name: value for name, value in fields.items() if name not in message.unsaid}
+        text = text or message.text
+        if self._send is None:
+            self._stream.write(render(text, message.level, said, prefix=self._prefix) + "\n")
+            self._stream.flush()
+            return
+        line = " ".join([plain(text), *_pairs(said)])
+        sent = {PREFIX + name: plain(str(value)) for name, value in fields.items() if value not in (None, "")}
+        self._send(line, MESSAGE_ID=message.id, PRIORITY=int(message.level), SYSLOG_IDENTIFIER=IDENTIFIER, **sent)
 
     def info(self, message: str, **fields: object) -> None:
-        """Something that was wanted."""
-        self.write(message, level=Level.INFO, **fields)
+        """A line of no kind; for callers that do not tell a Message yet."""
+        self.tell(_of_no_kind(Level.INFO), text=message, **fields)
 
     def notice(self, message: str, **fields: object) -> None:
-        """A change that an operator will want to find again: announced, withdrawn, repaired."""
-        self.write(message, level=Level.NOTICE, **fields)
+        """As ``info``."""
+        self.tell(_of_no_kind(Level.NOTICE), text=message, **fields)
 
     def warning(self, message: str, **fields: object) -> None:
-        """Something is not as it should be, and we hold or work around it."""
-        self.write(message, level=Level.WARNING, **fields)
+        """As ``info``."""
+        self.tell(_of_no_kind(Level.WARNING), text=message, **fields)
 
     def error(self, message: str, **fields: object) -> None:
-        """Something failed that needs a person."""
-        self.write(message, level=Level.ERROR, **fields)
+        """As ``info``."""
+        self.tell(_of_no_kind(Level.ERROR), text=message, **fields)
+
+
+def _of_no_kind(level: Level, name: str = "", unsaid: tuple[str, ...] = ("GENERATION",)) -> Message:
+    return Message(name, "0" * 32, level, "", "", "", "", unsaid)
 
 
 class Standing:
@@ -57,16 +77,22 @@ class Standing:
         self._journal = journal
         self._standing: dict[str, str] = {}
 
-    def begin(self, name: str, message: str, **fields: object) -> None:
-        """The condition ``name`` holds, described by ``message``; silent when that was said already."""
-        if self._standing.get(name) != message:
-            self._standing[name] = message
-            self._journal.warning(message, CONDITION=name, **fields)
+    def begin(self, kind: Message | str, reason: str, of: object = "", **fields: object) -> None:
+        """A condition of this kind holds because of ``reason``; silent when that was said already.
 
-    def end(self, name: str) -> None:
+        ``of`` tells it from others of its kind: the service that the kernel refuses, the source that is silent.
+        """
+        kind = kind if isinstance(kind, Message) else _of_no_kind(Level.WARNING, kind, ("REASON",))
+        name = _named(kind, of)
+        if self._standing.get(name) != reason:
+            self._standing[name] = reason
+            self._journal.tell(kind, text=reason, CONDITION=name, REASON=reason, **fields)
+
+    def end(self, kind: Message | str, of: object = "", **fields: object) -> None:
         """The condition holds no more; silent when it did not."""
+        name = _named(kind, of) if isinstance(kind, Message) else kind
         if self._standing.pop(name, None) is not None:
-            self._journal.notice(f"{name} is well again", CONDITION=name)
+            self._journal.tell(ENDED, text=f"{name} is well again", CONDITION=name, **fields)
 
     @property
     def all(self) -> Mapping[str, str]:
@@ -74,16 +100,46 @@ class Standing:
         return dict(self._standing)
 
 
+def leads_to_journald(stream: TextIO, environment: Mapping[str, str]) -> bool:
+    """Whether systemd connected this stream to journald, by device and inode (systemd.exec(5), ``$JOURNAL_STREAM``).
+
+    The variable alone does not tell: a shell under systemd hands it on to what it starts in a terminal.
+    """
+    try:
+        found = os.fstat(stream.fileno())
+    except OSError:  # also of a stream that is no file (io.UnsupportedOperation)
+        return False
+    return environment.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
+
+
 def render(message: str, level: Level, fields: Mapping[str, object], *, prefix: bool) -> str:
     """One line of text; control characters inside values cannot start another line."""
-    parts = [f"<{int(level)}>{_plain(message)}" if prefix else f"{level.name.lower():7} {_plain(message)}"]
-    parts.extend(f"{name}={_quoted(str(value))}" for name, value in fields.items() if value not in (None, ""))
-    return " ".join(parts)
+    head = f"<{int(level)}>" if prefix else f"{level.name.lower():7} "
+    return " ".join([f"{head}{plain(message)}", *_pairs(fields)])
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """The text with blanks for what cannot be printed."""
     return "".join(char if char.isprintable() else " " for char in text)
+
+
+def _pairs(fields: Mapping[str, object]) -> list[str]:
+    return [f"{name}={_quoted(str(value))}" for name, value in fields.items() if value not in (None, "")]
 
 
 def _quoted(text: str) -> str:
     return text if text.isprintable() and " " not in text and '"' not in text else json.dumps(text)
+
+
+def _named(kind: Message, of: object) -> str:
+    return f"{kind.name} {of}".rstrip()
+
+
+def _native() -> Send | None:
+    """The protocol of journald itself, None without the C extension: lines on stderr then, which journald files too."""
+    try:
+        from systemd import journal  # noqa: PLC0415 - a daemon without it works as well
+    except ImportError:
+        return None
+    send: Send = journal.send
+    return send

@@ -117,7 +117,12 @@ CONDITIONS = Metric(
     "Conditions that stand now, by the first word of their name: kernel, bird, source, routes, desired, drain ...",
     ("condition",), "balanced status",
 )  # fmt: skip
-REFUSED = Metric(f"{_OURS}refused", Kind.GAUGE, "Parts of the desired state that are refused now.")
+REFUSED = Metric(
+    f"{_OURS}refused", Kind.GAUGE,
+    "Parts of the desired state that are refused now: place files (the operator's own, these degrade the node) or "
+    "cluster (somebody's Service, whose owner is told by an Event).",
+    ("place",), "balanced status",
+)  # fmt: skip
 
 PASSES = Metric(
     f"{_OURS}passes_total", Kind.COUNTER,
@@ -159,12 +164,33 @@ SOURCE_AGE = Metric(
     "start where it never spoke.",
     ("source",), "the loop",
 )  # fmt: skip
+WITHHELD = Metric(
+    f"{_OURS}source_withheld_vips", Kind.GAUGE,
+    "VIPs that stay as they were though a list of the source left out their services or backends, until it is "
+    "believed.",
+    ("source",), "the brake",
+)  # fmt: skip
 SOURCE_STATES = Metric(
     f"{_OURS}source_states_total", Kind.COUNTER, "Complete states that a source told.", ("source",), "the loop"
 )
 SOURCE_ERRORS = Metric(
     f"{_OURS}source_errors_total", Kind.COUNTER, "Times that a source could not be heard.", ("source",), "the loop"
 )
+
+EVENTS_WRITTEN = Metric(
+    f"{_OURS}events_written_total", Kind.COUNTER, "Events about Services that the API server took.", (),
+    "its answers; absent where no Events are written",
+)  # fmt: skip
+EVENTS_DROPPED = Metric(
+    f"{_OURS}events_dropped_total", Kind.COUNTER,
+    "Happenings that no Event will ever tell: too many waited, or the API server refused them.", (), "as above",
+)  # fmt: skip
+WRITE_FAILURES = Metric(
+    f"{_OURS}state_write_failures_total", Kind.COUNTER,
+    "Times that something could not be written to the state or runtime directory: the last state of the sources, the "
+    "clock of draining backends. Serving goes on.",
+    (), "the attempts",
+)  # fmt: skip
 
 VIP_ANNOUNCED = Metric(
     f"{_OURS}vip_announced",
@@ -176,8 +202,19 @@ VIP_ANNOUNCED = Metric(
 VIP_GATE = Metric(
     f"{_OURS}vip_gate", Kind.GAUGE,
     "1; reason says why the gate is as it is: announced, rising (being proven), held_down (damping), repairs (too "
-    "many), kernel (a fault there), backends (too few ready), unknown (not judged yet).",
+    "many), kernel (a fault there), backends (too few ready), mtu (too small on the way to them), "
+    "drained (by an operator), unknown (not judged yet).",
     ("vip", "reason"), "the gate",
+)  # fmt: skip
+VIP_DEPREFERRED = Metric(
+    f"{_OURS}vip_depreferred", Kind.GAUGE, "1 where BIRD was read to ask routers to use other nodes, otherwise 0.",
+    ("vip",), "BIRD, read by the latest pass that asked it",
+)  # fmt: skip
+DRAIN_START = Metric(
+    f"{_OURS}drain_start_timestamp_seconds", Kind.GAUGE,
+    "When each order to drain that stands was given, in seconds since 1970, by whom and why; vip is empty for the "
+    "node.",
+    ("vip", "who", "why"), "balanced drain",
 )  # fmt: skip
 VIP_PEERS = Metric(
     f"{_OURS}vip_exported_peers", Kind.GAUGE, "Established BGP sessions that BIRD was read to export the VIP to.",
@@ -193,6 +230,10 @@ VIP_READY = Metric(
 VIP_FLAPS = Metric(
     f"{_OURS}vip_flaps", Kind.GAUGE, "Withdrawals of the VIP that damping still counts.", ("vip",), "the gate"
 )
+VIP_HOLD = Metric(
+    f"{_OURS}vip_hold_seconds", Kind.GAUGE,
+    "How much longer damping keeps the VIP down, however well it is proven; 0 where it does not.", ("vip",), "the gate",
+)  # fmt: skip
 PEER_UP = Metric(
     f"{_OURS}bgp_session_up", Kind.GAUGE, "1 where the BGP session is established, otherwise 0.", ("peer",),
     "BIRD, read by the latest pass that asked it; absent while BIRD does not answer",
@@ -207,14 +248,32 @@ COUNTERS_READ = Metric(
     (), "the scrape itself",
 )  # fmt: skip
 
+PROBES = Metric(
+    f"{_OURS}probes_total", Kind.COUNTER,
+    "Probes of backends: answer accepted, refused (nothing listens), silent, or unsent (this node's own trouble).",
+    ("answer",), "the active checks",
+)  # fmt: skip
+PROBED = Metric(f"{_OURS}probe_targets", Kind.GAUGE, "Backends that are probed, counted once for each service.")
+PROBES_FAILING = Metric(
+    f"{_OURS}probe_targets_failing", Kind.GAUGE,
+    "Of these the ones that stand at weight 0 for it; backends that fail while the verdicts are held do not count.",
+)  # fmt: skip
+PROBE_INTERVAL = Metric(
+    f"{_OURS}probe_interval_seconds", Kind.GAUGE,
+    "Time between two probes of one target: checks.interval_s, or longer where checks.max_probes_per_s demands it.",
+)  # fmt: skip
+
 CPU_SECONDS = Metric("process_cpu_seconds_total", Kind.COUNTER, "Processor time of the director.", (), "getrusage(2)")
 RESIDENT = Metric("process_resident_memory_bytes", Kind.GAUGE, "Resident memory.", (), "proc(5), statm")
 OPEN_FILES = Metric("process_open_fds", Kind.GAUGE, "Open file descriptors.", (), "proc(5), fd")
 
 OWN = (
-    INFO, DEGRADED, READY, HEALTHY, CONDITIONS, REFUSED, PASSES, PASS_SECONDS, PASS_AGE, CONVERGENCE, REPAIRS, BATCHES,
-    STEPS, CONFIGURES, SOURCE_AGE, SOURCE_STATES, SOURCE_ERRORS, VIP_ANNOUNCED, VIP_GATE, VIP_PEERS, VIP_BACKENDS,
-    VIP_READY, VIP_FLAPS, PEER_UP, PEER_EXPORTED, COUNTERS_READ, CPU_SECONDS, RESIDENT, OPEN_FILES,
+    INFO, DEGRADED, READY, HEALTHY, CONDITIONS, REFUSED, PASSES, PASS_SECONDS, PASS_AGE, CONVERGENCE, REPAIRS,
+    BATCHES, STEPS, CONFIGURES, SOURCE_AGE, WITHHELD, SOURCE_STATES, SOURCE_ERRORS, EVENTS_WRITTEN, EVENTS_DROPPED,
+    WRITE_FAILURES, VIP_ANNOUNCED, VIP_GATE, VIP_DEPREFERRED, DRAIN_START, VIP_PEERS, VIP_BACKENDS, VIP_READY,
+    VIP_FLAPS, VIP_HOLD,
+    PEER_UP, PEER_EXPORTED, COUNTERS_READ, PROBES, PROBED, PROBES_FAILING, PROBE_INTERVAL,
+    CPU_SECONDS, RESIDENT, OPEN_FILES,
 )  # fmt: skip
 INHERITED = (
     IPVS_SERVICES, EXPORT_TIME, PROGRAMMED, DESIRED_CHANGE, SYNC_TIME, SYNC_TIME_LAST,

@@ -17,7 +17,8 @@ _INHERITED = """\
 ## Those of BalanceD
 
 Names, labels and units are those of the original, so that its dashboards and alarms go on. Times here are nanoseconds.
-`endpoint_type` is `Pod` where the source names a pod, which is then `endpoint_name`, and otherwise `External`.
+`endpoint_name` is the name of what stands behind the backend where the source knows it (`targetRef`), or its address.
+`endpoint_type` is `Pod` where that is a pod, otherwise `External`.
 """
 
 
