@@ -2,6 +2,7 @@
 
 import json
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -17,7 +18,7 @@ class _Answer(msgspec.Struct, frozen=True):
     error: str = ""
 
 
-def ask(path: Path, verb: str) -> object:
+def ask(path: Path, verb: str, arguments: Mapping[str, object] | None = None) -> object:
     """Ask the director behind ``path`` and return its answer.
 
     Raises:
@@ -27,7 +28,7 @@ def ask(path: Path, verb: str) -> object:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(TIMEOUT_S)
             connection.connect(str(path))
-            connection.sendall(json.dumps({"verb": verb}).encode() + b"\n")
+            connection.sendall(json.dumps({"verb": verb, "arguments": arguments or {}}).encode() + b"\n")
             with connection.makefile("rb") as answers:
                 line = answers.readline()
     except (FileNotFoundError, ConnectionRefusedError):

@@ -16,11 +16,15 @@ from appliance.errors import ApplianceError, ConfigError
 
 COMMANDS: Mapping[str, str] = {
     "check": "appliance.cli.check",
+    "confirm": "appliance.cli.confirm",
     "director": "appliance.cli.director",
+    "drain": "appliance.cli.drain",
     "manifests": "appliance.cli.manifests",
     "observe": "appliance.cli.observe",
     "render": "appliance.cli.render",
     "status": "appliance.cli.status",
+    "undrain": "appliance.cli.undrain",
+    "units": "appliance.cli.units",
 }
 
 

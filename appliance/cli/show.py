@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from appliance.director.status import Status, VipStatus
+from appliance.director.status import ChecksStatus, DrainStatus, Status, VipStatus
 
 _MINUTE_S = 60
 _HOUR_S = 60 * _MINUTE_S
 _DAY_S = 24 * _HOUR_S
-_STYLES = {"announced": "green", "withdrawn": "red", "removing": "yellow", "held": "yellow"}
+_STYLES = {"announced": "green", "withdrawn": "red", "removing": "yellow", "held": "yellow", "draining": "yellow"}
 _HEADS = ("VIP", "SERVICES", "READY", "KERNEL", "STATE", "TO", "SINCE")
 _STATE = _HEADS.index("STATE")
 _GAP = "  "
@@ -45,8 +45,10 @@ def show_status(status: Status, width: int) -> Text:
         lines.extend(_table([_row(vip, width // _LIST_SHARE) for vip in status.vips], width))
     else:
         lines.append(Text(f"no VIPs{f': waiting for the {status.waiting_for}' if status.waiting_for else ''}"))
-    notes = [f"! {name}: {text}" for name, text in status.conditions.items()]
+    notes = [_order(status.drain)] if status.drain is not None else []
+    notes += [f"! {name}: {text}" for name, text in status.conditions.items()]
     notes += [f"! refused: {problem}" for problem in status.problems]
+    notes += _checks(status.checks) if status.checks is not None else []
     notes += [f"- {note}" for note in status.notes]
     if status.vips and notes:
         lines.append(Text())
@@ -59,7 +61,22 @@ def _headline(status: Status) -> Text:
     bird = f"BIRD {status.bird}, {up} of {len(status.peers)} sessions up" if status.bird else "BIRD not answering"
     text = Text(f"{status.node}  balanced {status.version}  {bird}  ")
     text.append("degraded" if status.degraded else "well", style="yellow" if status.degraded else "green")
+    if status.drain is not None:
+        text.append("  drained", style="bold yellow")
     return text
+
+
+def _order(drain: DrainStatus) -> str:
+    why = f": {drain.why}" if drain.why else ""
+    return f"! drained by {drain.who} since {drain.since:%F %H:%M} UTC{why}"
+
+
+def _checks(checks: ChecksStatus) -> list[str]:
+    unprobed = f", {checks.unprobed} more not" if checks.unprobed else ""
+    lines = [f"! fails its probes: {text}" for text in checks.first_failing]
+    if checks.failing > len(lines):
+        lines.append(f"! and {checks.failing - len(lines)} more")
+    return [*lines, f"- {checks.targets} backends probed every {checks.interval_s:.3g} s{unprobed}"]
 
 
 def _row(vip: VipStatus, list_width: int) -> _Row:

@@ -7,19 +7,13 @@ import click
 import msgspec
 
 from appliance.cli.client import ask
+from appliance.cli.socket import socket_option
 from appliance.director.status import Status
 from appliance.errors import ExitCode
 
 
 @click.command()
-@click.option(
-    "--socket",
-    "path",
-    type=click.Path(path_type=Path),
-    default=Path("/run/balanced/control.sock"),
-    show_default=True,
-    help="The director's control socket.",
-)
+@socket_option
 @click.option("--json", "as_json", is_flag=True, help="Print the whole status as JSON.")
 def command(path: Path, *, as_json: bool) -> None:
     """Show every VIP: services, backends ready and all, kernel, announced where, since when, why.

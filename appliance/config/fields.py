@@ -228,6 +228,7 @@ def _as_number(value: object) -> int:
 Int = Annotated[int, Strict()]
 Flag = Annotated[bool, Strict()]
 Seconds = Annotated[float, Strict(), Field(allow_inf_nan=False)]
+Fraction = Annotated[float, Strict(), Field(allow_inf_nan=False, ge=0, le=1)]
 
 HostAddress = Annotated[Address, PlainValidator(_address), AfterValidator(_unicast)]
 ListenAddress = Annotated[Address, PlainValidator(_address), AfterValidator(_local)]

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from inspect import cleandoc
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -28,7 +29,7 @@ def reference() -> str:
 def _section(place: str, section: type[BaseModel]) -> Iterator[str]:
     if place:
         yield f"## {place}\n"
-    yield f"{section.__doc__}\n"
+    yield f"{cleandoc(section.__doc__ or '')}\n"
     for key, info in keys(section).items():
         yield _entry(key, info)
     yield ""

@@ -11,8 +11,22 @@ from typing import TYPE_CHECKING, Any
 from appliance.config.fields import Mistake, refuse, refuse_all
 
 if TYPE_CHECKING:
-    from appliance.config.schema import Bgp, Bird, Damping, Director, Family, Ipvs, Peer, Pool, Sources, Telemetry
+    from appliance.config.schema import (
+        Bgp,
+        Bird,
+        Checks,
+        Damping,
+        Director,
+        Family,
+        Ipvs,
+        Peer,
+        Pool,
+        Sources,
+        Telemetry,
+    )
     from appliance.model.address import Address
+
+GRACEFUL_SHUTDOWN = "65535:0"  # RFC 8326
 
 
 def only_tunnel(value: object) -> object:
@@ -98,6 +112,24 @@ def some_peer(bgp: Bgp) -> list[Mistake]:
     if bgp.manage == "full" and not bgp.peers:
         return [Mistake((), "no peer is given", "write peers: with at least one address and as, or manage: include")]
     return []
+
+
+def deprefer_differs(bgp: Bgp) -> list[Mistake]:
+    """A route that is to be avoided can be told from one that is not."""
+    mistakes = [
+        Mistake(
+            ("communities", index),
+            f"{community} is GRACEFUL_SHUTDOWN, by which routers always avoid this node",
+            "take it out; the appliance sends it while the node is to be avoided",
+        )
+        for index, community in enumerate(bgp.communities)
+        if community == GRACEFUL_SHUTDOWN
+    ]
+    if bgp.med is not None and bgp.deprefer.med is not None and bgp.deprefer.med <= bgp.med:
+        what = f"{bgp.deprefer.med} is not above bgp.med, {bgp.med}"
+        remedy = "raise it, lower bgp.med, or write null to leave the usual one"
+        mistakes.append(Mistake(("deprefer", "med"), what, remedy))
+    return mistakes
 
 
 def families_have_pools(bgp: Bgp, pools: tuple[Pool, ...]) -> list[Mistake]:
@@ -188,6 +220,14 @@ def confirm_outlasts_answer(bird: Bird) -> list[Mistake]:
         what = f"{bird.confirm_timeout_s} is not above twice timeout_s, {bird.timeout_s:g}"
         remedy = "raise it; between configure and confirm BIRD is asked twice"
         return [Mistake(("confirm_timeout_s",), what, remedy)]
+    return []
+
+
+def answer_within_interval(checks: Checks) -> list[Mistake]:
+    """A probe is over before the next one to the same backend."""
+    if checks.timeout_s > checks.interval_s:
+        what = f"{checks.timeout_s:g} is above interval_s, {checks.interval_s:g}"
+        return [Mistake(("timeout_s",), what, f"write at most {checks.interval_s:g}, or raise interval_s")]
     return []
 
 

@@ -17,6 +17,7 @@ from appliance.config.fields import (
     Community,
     ContextName,
     Flag,
+    Fraction,
     GroupName,
     HoldTime,
     HostAddress,
@@ -180,6 +181,12 @@ class Ipvs(Section):
     route_probe_prefix_v6: Int = Field(default=64, ge=16, le=128)
     """The same for IPv6 backends. Default 64. 128 looks up every backend."""
 
+    min_path_mtu: Int | None = Field(default=1500, ge=576, le=65535)
+    """Size in bytes of the packets, tunnel header included, that the way to the backends must take: the largest that
+    clients send and the header before it (IPIP 20 bytes, GRE 24, GUE 32; 20 more towards IPv6 backends). Where it takes
+    less, no VIP is announced that is not yet. Default 1500: backends on links of that size, which ask clients for
+    segments that leave room for the header. null disables it."""
+
     @validator(mode="after")
     def _flags_fit(self) -> Self:
         refuse_all(rules.flags_fit(self))
@@ -237,8 +244,34 @@ class Gate(Section):
     """Seconds between BIRD seen not exporting a VIP and the removal of its services and address: the time in which
     routers may still send. Default 2. 0 removes at once, which loses packets."""
 
+    drain_timeout_s: Seconds = Field(default=30.0, ge=0, le=3600)
+    """Longest time in seconds that a drained VIP is still announced, de-preferred, while new connections come. Without
+    any it is withdrawn after settle_s. Default 30: routers need a second, but where no other node announces the VIP the
+    clients go on coming."""
+
     damping: Damping = Damping()
     """How long a flapping VIP waits."""
+
+
+class Brake(Section):
+    """When a list that lacks most of what is in force is doubted: what it lacks is withheld, everything else applies.
+
+    A list is the first word of a cluster, its word after an interruption, or any reading of a directory. What is
+    withheld stays as it was until the loss has lasted, until `balanced confirm`, or until the source names it again.
+    What goes by single events is never withheld.
+    """
+
+    max_withdraw_fraction: Fraction = 0.5
+    """Share of a source's VIPs, 0 to 1, above which their loss in one list is doubted. Default 0.5. A list without any
+    service is doubted in any case. 1 disables the brake."""
+
+    min_vips: Int = Field(default=3, ge=1, le=100000)
+    """Least number of VIPs whose loss in one list is doubted. Default 3: one Service has two, IPv4 and IPv6, and
+    removing one Service is everyday work."""
+
+    confirm_after_s: Seconds = Field(default=300.0, ge=0, le=86400)
+    """Seconds after which a loss that the source still tells is believed. Default 300: time for an API server to come
+    to itself, or for a person to look. 0 disables the brake."""
 
 
 class Peer(Section):
@@ -295,6 +328,19 @@ class Peer(Section):
         return frozenset(int(family.removeprefix("ipv")) for family in self.families)
 
 
+class Deprefer(Section):
+    """How routes of a node that is to be avoided look; they always carry the community 65535:0 (RFC 8326) too."""
+
+    prepend: Int = Field(default=3, ge=0, le=10)
+    """How many times local_as is put in front of the AS path once more. Default 3, more than paths of one network
+    differ by. 0 disables it. A router with this node's own AS number gets local preference 0 instead, for it would
+    drop a path with its own AS number."""
+
+    med: Int | None = Field(default=4294967294, ge=0, le=4294967295)
+    """Multi-exit discriminator of such a route, above the usual one. Default 4294967294, the highest that every router
+    takes for a number like others. null leaves the usual one."""
+
+
 class Bgp(Section):
     """Announcing."""
 
@@ -313,6 +359,9 @@ class Bgp(Section):
     med: Int | None = Field(default=None, ge=0, le=4294967295)
     """Multi-exit discriminator of every announced VIP; routers prefer the lowest. Default: none is sent."""
 
+    deprefer: Deprefer = Deprefer()
+    """What makes a route of this node the worse one."""
+
     manage: Literal["full", "include"] = "full"
     """full: the appliance owns bird.conf and writes it whole. include: bird.conf is the operator's and includes what
     the appliance writes to bird.include_dir; the sessions, and the filter that lets only the pools out, are then the
@@ -320,7 +369,43 @@ class Bgp(Section):
 
     @validator(mode="after")
     def _has_peers(self) -> Self:
-        refuse_all(rules.some_peer(self))
+        refuse_all([*rules.some_peer(self), *rules.deprefer_differs(self)])
+        return self
+
+
+class Checks(Section):
+    """Probes of backends by this node itself: a TCP handshake that is never finished, sent as clients' packets are."""
+
+    mode: Literal["none", "tunnel"] = "none"
+    """tunnel: each TCP service is probed at each of its backends, through the tunnel, at the VIP; needs CAP_NET_RAW.
+    none: a backend counts as its source says. Default none: every node probes every backend, which is load that only
+    you can judge, and servers have to let answers to this node's own address pass."""
+
+    interval_s: Seconds = Field(default=1.0, ge=0.1, le=300)
+    """Seconds between two probes of one backend for one service. Default 1."""
+
+    timeout_s: Seconds = Field(default=0.5, ge=0.02, le=300)
+    """Seconds that an answer may take, not above interval_s. Default 0.5: within a site it takes a few milliseconds."""
+
+    rise: Int = Field(default=2, ge=1, le=100)
+    """How many answers in a row bring a failing backend back. Default 2."""
+
+    fall: Int = Field(default=3, ge=2, le=100)
+    """How many failures in a row take a backend out: weight 0. Default 3, because single packets get lost. At least 2:
+    by the first failure of all the others it is seen that the prober is broken, not the backends."""
+
+    max_probes_per_s: Int = Field(default=1000, ge=1, le=20000)
+    """Most probes a second of this node. With more backends the interval grows for all of them alike; the status shows
+    what came of it. Default 1000, which takes a few per cent of a processor."""
+
+    max_lost_fraction: Fraction = 0.5
+    """Share of the probed VIPs, 0 to 1, above which the prober is suspected instead of the backends when they lose
+    their last one within 10 s: then nothing is taken out. Default 0.5. Of one or two VIPs it is never suspected. 1
+    disables the suspicion."""
+
+    @validator(mode="after")
+    def _answers_first(self) -> Self:
+        refuse_all(rules.answer_within_interval(self))
         return self
 
 
@@ -375,6 +460,16 @@ class Director(Section):
     """Seconds that a source may take for its first word after a start. Then what it said last, which is kept in
     state_dir, stands in for it until it speaks, and the status is degraded. Default 10, more than a large cluster takes
     for its lists. 0 begins with the kept state at once."""
+
+    on_stop: Literal["deprefer", "withdraw", "hold"] = "deprefer"
+    """What becomes of the routes when the director is stopped. deprefer: they stay, marked so that routers use other
+    nodes while there are any (nobody vouches for this one). withdraw: they go. hold: they stay as they are, for one who
+    stops it for a moment. Default deprefer."""
+
+    on_director_lost: Literal["deprefer", "withdraw", "hold"] = "deprefer"
+    """What becomes of the routes when the director ends again and again, or hangs, and systemd gives it up. As on_stop:
+    deprefer, withdraw or hold. Default deprefer, so that a bad release on every node loses nobody's traffic. It needs
+    the unit balanced-last-will.service, and holds from the next start or reload of a director."""
 
     control_group: GroupName | None = Field(default=None, examples=["balanced"])
     """Group that may use the control socket. Default: none, root only."""
@@ -431,6 +526,12 @@ class Config(Section):
 
     gate: Gate = Gate()
     """When a VIP is announced and withdrawn."""
+
+    checks: Checks = Checks()
+    """Probes of backends."""
+
+    brake: Brake = Brake()
+    """When a loss is doubted before it is obeyed."""
 
     bgp: Bgp = Field(examples=[{"local_as": 64512, "peers": [{"address": "10.0.0.1", "as": 64500}]}])
     """Announcing."""

@@ -19,14 +19,23 @@ def expect(desired: Desired, unroutable: frozenset[Network] = frozenset()) -> di
     return {key: expect_service(service, unroutable) for key, service in desired.services.items()}
 
 
-def expect_service(service: DesiredService, unroutable: frozenset[Network] = frozenset()) -> ObservedService:
-    """The right reading of one service: its destinations in canonical order (I9)."""
+def expect_service(
+    service: DesiredService,
+    unroutable: frozenset[Network] = frozenset(),
+    failing: frozenset[Address] = frozenset(),
+) -> ObservedService:
+    """The right reading of one service: its destinations in canonical order (I9).
+
+    A backend that fails this node's probes stands at weight 0 as well.
+    """
     virtual = VirtualService(service.key, service.scheduler, service.flags, service.persistence_s)
     destinations = tuple(
         Destination(
             backend.address,
             service.key.port,
-            backend.weight if backend.ready and not _inside(backend.address, unroutable) else 0,
+            0
+            if not backend.ready or backend.address in failing or _inside(backend.address, unroutable)
+            else backend.weight,
             tunnel=service.tunnel,
         )
         for backend in service.backends

@@ -4,12 +4,12 @@ r"""The gate: when a VIP may be announced. A state machine per VIP, without cloc
 
              proof ok, fewer than rise             proof ok, rise reached, not held down
     DOWN  ----------------------------->  DOWN  ------------------------------------------>  UP
-     ^  \__ proof bad or repaired: proofs back to 0                                           |
+     ^  \__ proof bad, with a caution, or repaired: proofs back to 0                           |
      |                                                                                       |
-     +----  proof bad, repaired too often, or no longer wanted: at once  --------------------+
+     +----  proof bad, repaired too often, no longer wanted, or drained: at once  -----------+
 
-Every way down counts as a flap, also that of a VIP whose services were deleted: its state is to be kept until it is
-forgotten, or a service that is deleted and made anew all the time would never be damped.
+Every way down but an operator's drain counts as a flap, also that of a VIP whose services were deleted: its state is to
+be kept until it is forgotten, or a service that is deleted and made anew all the time would never be damped.
 """
 
 import enum
@@ -29,12 +29,14 @@ class Phase(enum.Enum):
 class GatePolicy:
     """How cautious the gate is; times in seconds.
 
-    ``rise`` proofs in a row open it. ``max_repairs`` repairs within ``repair_window_s`` close it: what has to be
+    ``rise`` proofs in a row, ``apart_s`` from each other, open it: what flaps is found whole many times in a moment.
+    ``max_repairs`` repairs within ``repair_window_s`` close it: what has to be
     repaired again and again is broken, whatever each single reading says. After ``free_flaps`` withdrawals less than
     ``forget_s`` apart, opening waits ``initial_hold_s``, doubled each time up to ``max_hold_s``.
     """
 
     rise: int = 3
+    apart_s: float = 0.0
     max_repairs: int = 3
     repair_window_s: float = 2.5
     free_flaps: int = 1
@@ -47,16 +49,21 @@ class GatePolicy:
 class Evidence:
     """What one pass found out about a VIP. ``proof`` is None when nobody wants the VIP any more.
 
-    ``repaired`` says that this pass had to mend something of it before the proof held.
+    ``repaired`` says that this pass had to mend something of it before the proof held. ``drained`` is why an operator
+    does not want it announced here, empty where none forbids it.
     """
 
     proof: Proof | None
     repaired: bool = False
+    drained: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class GateState:
-    """All that the gate remembers of a VIP; times are on the director's monotonic clock."""
+    """All that the gate remembers of a VIP; times are on the director's monotonic clock.
+
+    ``proven_s`` is when the latest proof that counts was.
+    """
 
     phase: Phase = Phase.DOWN
     since_s: float = 0.0
@@ -66,6 +73,7 @@ class GateState:
     flaps: int = 0
     withdrawn_s: float = float("-inf")
     hold_until_s: float = float("-inf")
+    proven_s: float = float("-inf")
 
     @property
     def announce(self) -> bool:
@@ -96,6 +104,8 @@ def step(state: GateState, evidence: Evidence, policy: GatePolicy, now_s: float)
     state = replace(state, repairs_s=repairs)
     if evidence.proof is None:
         return _withdraw(state, "no longer wanted", policy, now_s)
+    if evidence.drained:
+        return _drain(state, evidence.drained, now_s)
     if not evidence.proof.ok:
         return _withdraw(state, evidence.proof.reason, policy, now_s)
     if len(repairs) >= policy.max_repairs:
@@ -107,7 +117,11 @@ def step(state: GateState, evidence: Evidence, policy: GatePolicy, now_s: float)
 
 
 def _rise(state: GateState, proof: Proof, policy: GatePolicy, now_s: float, *, repaired: bool) -> GateState:
-    proofs = 0 if repaired else min(state.proofs + 1, policy.rise)
+    if proof.caution:
+        return replace(state, proofs=0, reason=proof.caution)
+    counts = not repaired and now_s - state.proven_s >= policy.apart_s
+    state = replace(state, proven_s=now_s) if counts else state
+    proofs = 0 if repaired else min(state.proofs + counts, policy.rise)
     if proofs < policy.rise:
         return replace(state, proofs=proofs, reason=f"proven {proofs} of {policy.rise} times")
     if now_s < state.hold_until_s:
@@ -130,6 +144,13 @@ def _withdraw(state: GateState, reason: str, policy: GatePolicy, now_s: float) -
         withdrawn_s=now_s,
         hold_until_s=now_s + hold_s(flaps, policy),
     )
+
+
+def _drain(state: GateState, reason: str, now_s: float) -> GateState:
+    """Down by order: that is no flap, so the return waits for nothing but its proofs."""
+    if state.phase is Phase.DOWN:
+        return replace(state, proofs=0, reason=reason)
+    return replace(state, phase=Phase.DOWN, since_s=now_s, proofs=0, reason=reason)
 
 
 def forgotten(state: GateState, policy: GatePolicy, now_s: float) -> bool:

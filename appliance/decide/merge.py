@@ -83,6 +83,7 @@ def _outside(service: DesiredService, pools: tuple[Network, ...]) -> Problem:
         f"{service.key.vip} is outside the pools of this node",
         f"take an address in {listed}, or add its network to pools in appliance.yaml",
         service.owner,
+        in_cluster=not service.origin,
     )
 
 
@@ -93,6 +94,7 @@ def _duplicate(claim: DesiredService, holder: DesiredService) -> Problem:
         f"{claim.key} is already taken by {other}",
         "give one of the two another port or VIP",
         claim.owner,
+        in_cluster=not claim.origin,
     )
 
 

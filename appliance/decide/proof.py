@@ -18,7 +18,8 @@ class Proof:
 
     ``fault`` is what is wrong in the kernel; it is empty also where nothing but ready backends is missing.
     ``ready`` and ``backends`` count destinations over all services of the VIP: those that take new
-    connections, and all.
+    connections, and all. ``caution`` is why the VIP is not to be let out though this node serves it; one that
+    is out stays out.
     """
 
     vip: Address
@@ -28,6 +29,7 @@ class Proof:
     ready: int = 0
     backends: int = 0
     fault: str = ""
+    caution: str = ""
 
 
 class _Count(NamedTuple):

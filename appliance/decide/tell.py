@@ -1,7 +1,10 @@
 """What was done -> what is told to the owners of the services. Pure."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
+from appliance.decide.gate import GatePolicy, GateState
+from appliance.decide.proof import Proof
 from appliance.model.address import Address, address_order
 from appliance.model.desired import Problem
 from appliance.model.happening import Happening, Reason
@@ -19,6 +22,11 @@ from appliance.model.service import ServiceKey
 MOST_NAMED = 3
 """Of more destinations the others are counted."""
 
+NOT_ANNOUNCED_AFTER_S = 5.0
+"""A VIP that is only being proven, or repaired, is announced sooner."""
+
+# Of why a VIP is not announced, what does not pass by itself and is no operator's doing.
+_TOLD_WORDS = frozenset({"kernel", "backends", "mtu", "repairs"})
 _DESTINATIONS = (Reason.CREATED_DESTINATION, Reason.UPDATED_DESTINATION, Reason.DELETED_DESTINATION)
 
 
@@ -54,11 +62,61 @@ def announced(
             yield Happening(owner, reason, f"{vip}: {reasons.get(vip, 'no longer wanted')}")
 
 
+def reason_word(state: GateState, proof: Proof | None, policy: GatePolicy) -> str:
+    """Why the gate is as it is, as one of the few words that the metric ``vip_gate`` lists in its help."""
+    if state.announce:
+        return "announced"
+    if proof is None:
+        return "unknown"
+    if proof.fault:
+        return "kernel"
+    if not proof.ok or proof.caution:
+        return "mtu" if proof.ok else "backends"
+    if len(state.repairs_s) >= policy.max_repairs:
+        return "repairs"
+    return "held_down" if state.proofs >= policy.rise else "rising"
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Why a VIP is not announced, as a ``word``, and since when; its owners know of the words in ``told``."""
+
+    word: str
+    since_s: float
+    told: frozenset[str] = frozenset()
+
+    def overdue(self, now_s: float) -> bool:
+        """Whether its owners should know by now, and do not."""
+        return self.word in _TOLD_WORDS and self.word not in self.told and now_s - self.since_s >= NOT_ANNOUNCED_AFTER_S
+
+    def tell(self) -> "Silence":
+        """The same, once its owners were told."""
+        return replace(self, told=self.told | {self.word})
+
+
+def silences(before: Mapping[Address, Silence], words: Mapping[Address, str], now_s: float) -> dict[Address, Silence]:
+    """The silences now: ``words`` says of each VIP that is not announced why. One that is announced is forgotten."""
+    found = {}
+    for vip, word in words.items():
+        known = before.get(vip, Silence(word, now_s))
+        found[vip] = known if known.word == word else Silence(word, now_s, known.told)
+    return found
+
+
+def not_announced(
+    vips: Collection[Address], reasons: Mapping[Address, str], owners: Mapping[Address, Collection[str]]
+) -> Iterator[Happening]:
+    """What it means to the owners of services on them that these VIPs are not announced, with the gate's reason."""
+    for vip in sorted(vips, key=address_order):
+        for owner in owners.get(vip, ()):
+            yield Happening(owner, Reason.NOT_ANNOUNCED, f"{vip}: {reasons[vip]}")
+
+
 def refused(before: Collection[Problem], after: Iterable[Problem]) -> Iterator[Happening]:
-    """The problems that are new, to whom they concern."""
+    """The problems that are new, to whom they concern in a cluster; those of files are the operator's business."""
     known = frozenset(before)
     for problem in after:
-        if problem.owner and problem not in known:
+        if problem.owner and problem.in_cluster and problem not in known:
             yield Happening(problem.owner, Reason.REFUSED, str(problem))
 
 

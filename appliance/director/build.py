@@ -47,15 +47,17 @@ def build(ipvs: Ipvs, steps: Sequence[ServiceStep], clock: Callable[[], float], 
         touched |= keys_of(batch)
         batches += 1
         results = ipvs.apply(batch)
-        succeeded = [each.step for each in results if each.outcome is Outcome.DONE]
+        succeeded = [step for step, each in zip(batch, results, strict=True) if each.outcome is Outcome.DONE]
         done += succeeded
         outcomes.update({(kind, Outcome.DONE): number for kind, number in Counter(map(type, succeeded)).items()})
-        for result in results if len(succeeded) < len(results) else ():
+        if len(succeeded) == len(batch):
+            continue
+        for step, result in zip(batch, results, strict=True):
             if result.outcome is not Outcome.DONE:
-                outcomes[type(result.step), result.outcome] += 1
+                outcomes[type(step), result.outcome] += 1
             if result.outcome in (Outcome.RETRY, Outcome.FATAL):
                 failures.append(result)
-                failed.add(key_of(result.step))
+                failed.add(key_of(step))
     return Built(frozenset(touched), tuple(failures), frozenset(failed), left, batches, outcomes, tuple(done))
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from appliance.decide.diff import DrainKey
 from appliance.model.service import Protocol, ServiceKey
+from appliance.storage import replace_file
 
 # VIP, protocol, port, destination, its port, since when (seconds).
 _Row = tuple[str, str, int, str, int, float]
@@ -46,9 +47,7 @@ class DrainFile:
             (str(key.vip), key.protocol.name, key.port, str(address), port, since_s)
             for (key, address, port), since_s in draining_s.items()
         ]
-        fresh = self._path.with_suffix(".new")
-        fresh.write_bytes(msgspec.json.encode(rows))
-        fresh.replace(self._path)
+        replace_file(self._path, msgspec.json.encode(rows), durable=False)
 
 
 def _entry(row: _Row) -> tuple[DrainKey, float]:

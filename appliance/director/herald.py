@@ -3,18 +3,24 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Iterable
+from dataclasses import replace
 
+from appliance.decide import mtu
 from appliance.decide.diff import diff_link
 from appliance.decide.gate import Evidence, GateState, Phase, adopted, forgotten, step
 from appliance.decide.proof import prove
 from appliance.decide.teardown import settled, silent_since
+from appliance.director import brakes, fights, rivals
 from appliance.director.context import Context
+from appliance.director.draining import announcement, forbidden
 from appliance.director.sight import leftover, ours, read_link, read_services
 from appliance.errors import BirdError, BirdUnreachable
 from appliance.model.address import Address, address_order
+from appliance.model.observed import ObservedService
 from appliance.model.plan import Outcome, RemoveService
 from appliance.model.routing import Routing
 from appliance.model.service import ServiceKey
+from appliance.telemetry import messages
 
 # A wake that comes a moment early would run a pass for nothing.
 MARGIN_S = 0.01
@@ -32,12 +38,12 @@ async def install(context: Context) -> None:
     except BirdError as error:
         pause_s = 0.0 if isinstance(error, BirdUnreachable) else REFUSED_PAUSE_S
         memory.install_at_s = context.clock() + pause_s
-        context.standing.begin("bird configuration", str(error))
+        context.standing.begin(messages.BIRD_CONFIGURATION, str(error))
         context.record.configured("sessions", error)
         return
     context.record.configured("sessions")
     memory.installed = True
-    context.standing.end("bird configuration")
+    context.standing.end(messages.BIRD_CONFIGURATION)
 
 
 async def adopt(context: Context) -> None:
@@ -49,32 +55,45 @@ async def adopt(context: Context) -> None:
     if memory.routing is None:
         return
     memory.adopted = True
+    brakes.adopt(context, memory.routing.held)
     memory.held_over = memory.routing.held - memory.by_vip.keys()
     context.wakes.everything()
     for vip in sorted(memory.routing.held & memory.by_vip.keys(), key=address_order):
         memory.gates[vip] = adopted(context.clock())
-        context.journal.info("adopted: found announced at start", VIP=vip)
+        context.journal.tell(messages.ADOPTED, VIP=vip, GENERATION=memory.generation)
 
 
 def judge(context: Context, keys: Iterable[ServiceKey], repaired: frozenset[Address]) -> None:
     """Step the gate of every VIP that the pass was about, and plan the next look at those not settled yet."""
     memory, settings, now_s = context.memory, context.settings, context.clock()
     observed, desired = memory.observed, memory.desired.services if memory.desired else {}
+    fought = fights.fought_over(context)
     vips = {key.vip for key in keys} | repaired | (memory.gates.keys() - memory.by_vip.keys())
     for vip in sorted(vips, key=address_order):
         wanted = memory.by_vip.get(vip)
         expected = [memory.expected[key] for key in wanted or ()]
         proof = prove(vip, expected, observed, settings.min_backends, desired) if expected else None
+        proof = fights.doubted(context, proof, fought) if proof is not None else None
         before = memory.gates.get(vip) or GateState(since_s=now_s)
-        after = step(before, Evidence(proof, vip in repaired), settings.gate, now_s)
+        if proof is not None and not before.announce:
+            proof = replace(proof, caution=_caution(context, expected))
+        after = step(before, Evidence(proof, vip in repaired, forbidden(context, vip, before)), settings.gate, now_s)
         if proof is None:
             memory.proofs.pop(vip, None)
         else:
             memory.proofs[vip] = proof
         memory.gates[vip] = after
         _tell(context, vip, before, after)
-        if proof is not None and proof.ok:
+        if proof is not None and proof.ok and not proof.caution:
             _look_again(context, vip, after, repaired=vip in repaired)
+
+
+def _caution(context: Context, services: Iterable[ObservedService]) -> str:
+    """Why a VIP with these services should not be let out, though this node serves it; empty where nothing is."""
+    settings, narrow = context.settings, context.memory.narrow
+    if not narrow or settings.min_path_mtu is None:
+        return ""
+    return mtu.caution(services, narrow, settings.min_path_mtu, settings.route_prefix_v4, settings.route_prefix_v6)
 
 
 def _look_again(context: Context, vip: Address, state: GateState, *, repaired: bool) -> None:
@@ -88,7 +107,7 @@ def _look_again(context: Context, vip: Address, state: GateState, *, repaired: b
         at_s = now_s + settings.verify_s
     elif state.phase is Phase.DOWN:
         proven = state.proofs >= settings.gate.rise
-        at_s = max(state.hold_until_s, now_s) + MARGIN_S if proven else now_s + settings.proof_interval_s
+        at_s = max(state.hold_until_s, now_s) + MARGIN_S if proven else now_s + settings.proof_interval_s + MARGIN_S
     elif state.repairs_s:
         at_s = now_s + max(now_s - state.repairs_s[-1], settings.verify_s)
     else:
@@ -97,13 +116,13 @@ def _look_again(context: Context, vip: Address, state: GateState, *, repaired: b
 
 
 def _tell(context: Context, vip: Address, before: GateState, after: GateState) -> None:
+    generation = context.memory.generation
     if before.phase is not after.phase:
-        if after.announce:
-            context.journal.notice("announcing", VIP=vip, REASON=after.reason)
-        else:
-            context.journal.warning("withdrawing", VIP=vip, REASON=after.reason)
+        kind = messages.ANNOUNCING if after.announce else messages.WITHDRAWING
+        phases = {"FROM": before.phase.value, "TO": after.phase.value}
+        context.journal.tell(kind, VIP=vip, REASON=after.reason, GENERATION=generation, **phases)
     elif not after.announce and after.proofs == 0 and before.reason != after.reason and after.repairs_s == ():
-        context.journal.info("not announced", VIP=vip, REASON=after.reason)
+        context.journal.tell(messages.NOT_ANNOUNCED, VIP=vip, REASON=after.reason, GENERATION=generation)
 
 
 async def publish(context: Context, *, verify: bool) -> None:
@@ -113,14 +132,16 @@ async def publish(context: Context, *, verify: bool) -> None:
         return
     if verify:
         memory.routing = await _ask(context, router.observe())
-    wanted = memory.told
-    if memory.routing is not None and memory.routing.held == wanted:
+    wanted = announcement(context)
+    if rivals.stands(context, wanted) or rivals.left_alone(context, wanted):
         return
     wait_s = router.ready_in_s(context.clock())
     if wait_s > 0:
         context.wakes.services_at(context.clock() + wait_s + MARGIN_S)
         return
+    memory.stood = None
     memory.routing = await _ask(context, router.publish(wanted), configures=True)
+    rivals.stands(context, wanted)
 
 
 async def _ask(context: Context, question: Awaitable[Routing], *, configures: bool = False) -> Routing | None:
@@ -128,13 +149,13 @@ async def _ask(context: Context, question: Awaitable[Routing], *, configures: bo
     try:
         answer = await question
     except BirdError as error:
-        context.standing.begin("bird", str(error))
+        context.standing.begin(messages.BIRD, str(error))
         if configures:
             context.record.configured("vips", error)
         return None
     if configures:
         context.record.configured("vips")
-    context.standing.end("bird")
+    context.standing.end(messages.BIRD)
     return answer
 
 
@@ -161,7 +182,7 @@ def nothing_left(context: Context) -> bool:
     """Whether all is done until something changes: the VIPs stand, BIRD does as it should, nobody's VIPs are gone."""
     memory = context.memory
     stands = memory.link.up and memory.by_vip.keys() <= memory.link.addresses and not memory.changed
-    told = memory.routing is not None and memory.routing.held == memory.told
+    told = memory.routing is not None and announcement(context).stands_in(memory.routing)
     return stands and told and (bool(memory.stand_ins) or not leftover(context))
 
 
@@ -175,9 +196,15 @@ def _forget(context: Context, gone: Iterable[Address]) -> None:
 
 async def _remove(context: Context, vips: frozenset[Address]) -> None:
     memory = context.memory
-    owned = frozenset(vip for vip in memory.link.addresses if ours(context, vip))
+    # Nothing is removed on one reading: what a second one does not show as the first did waits for the next pass.
+    link = memory.link.addresses
+    first = {key: each for key, each in memory.services.items() if key.vip in vips}
+    await read_link(context)
+    await read_services(context, first)
+    owned = frozenset(vip for vip in link & memory.link.addresses if ours(context, vip))
     _, addresses = diff_link(owned - vips, memory.link, owned)
-    services = [RemoveService(key) for key in sorted(memory.services, key=lambda each: each.order) if key.vip in vips]
+    agreed = [key for key, each in first.items() if memory.services.get(key) == each]
+    services = [RemoveService(key) for key in sorted(agreed, key=lambda each: each.order)]
     await asyncio.to_thread(context.ports.link.apply, addresses)
     results = await asyncio.to_thread(context.ports.ipvs.apply, services)
     context.record.applied(1, Counter((type(each.step), each.outcome) for each in results))
@@ -187,6 +214,6 @@ async def _remove(context: Context, vips: frozenset[Address]) -> None:
     await read_link(context)
     await read_services(context, [each.key for each in services])
     for each in services:
-        context.standing.end(f"kernel {each.key}")
-    for vip in sorted(vips, key=address_order):
-        context.journal.notice("removed: no service wants it any more", VIP=vip)
+        context.standing.end(messages.KERNEL, each.key, VIP=each.key.vip, SERVICE=each.key)
+    for vip in sorted(vips - leftover(context), key=address_order):
+        context.journal.tell(messages.REMOVED, VIP=vip, GENERATION=memory.generation)

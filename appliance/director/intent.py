@@ -5,7 +5,9 @@ from collections.abc import Iterable, Mapping
 from appliance.decide.expect import expect_service
 from appliance.decide.merge import changes, merge, replaced
 from appliance.decide.reach import backend_subnets
+from appliance.director import refusals
 from appliance.director.context import Context
+from appliance.director.targets import follow
 from appliance.model.address import Address, Network
 from appliance.model.desired import Desired, DesiredService, Snapshot
 from appliance.model.service import ServiceKey
@@ -20,20 +22,17 @@ def accept(context: Context, name: str, snapshot: Snapshot) -> None:
     memory.snapshots[name] = snapshot
     if memory.snapshots.keys() != context.ports.sources.keys():
         return  # what the others want is not known yet, and nobody's silence means that it wants nothing (I3)
-    before = memory.desired.services if memory.desired else {}
+    before, refused = (memory.desired.services, memory.desired.problems) if memory.desired else ({}, ())
     memory.desired = _merged(context, [each for each in known if each is not None])
+    memory.generation += 1
     changed = changes(before, memory.desired.services)
     _count_subnets(context, changed.values())
     _take_drain_times(context, memory.desired.services)
     context.wakes.services(key for key, change in changed.items() if _has_other_terms(*change))
+    follow(context, changed)
     _refresh(context, changed)
     context.record.asked(changed, snapshot.seen_s)
-    if memory.desired.problems:
-        first, *others = memory.desired.problems
-        more = f" (and {len(others)} more, see balanced status)" if others else ""
-        context.standing.begin("desired state", f"refused: {first}{more}")
-    else:
-        context.standing.end("desired state")
+    refusals.take(context, refused)
 
 
 def _merged(context: Context, before: list[Snapshot]) -> Desired:
@@ -87,10 +86,10 @@ def _terms(service: DesiredService) -> tuple[object, ...]:
     return service.announce, service.drain_s, service.ready
 
 
-def refresh(context: Context) -> None:
-    """Work out the expected reading anew, for all services: which backends can be reached has changed."""
+def refresh(context: Context, keys: Iterable[ServiceKey] | None = None) -> None:
+    """Work out the expected reading of these services anew, by default of all: who can be reached has changed."""
     if context.memory.desired is not None:
-        _refresh(context, context.memory.desired.services)
+        _refresh(context, context.memory.desired.services if keys is None else keys)
 
 
 def _refresh(context: Context, keys: Iterable[ServiceKey]) -> None:
@@ -100,7 +99,7 @@ def _refresh(context: Context, keys: Iterable[ServiceKey]) -> None:
     expected = dict(memory.expected)
     for key in keys:
         if key in services:
-            expected[key] = expect_service(services[key], memory.unroutable)
+            expected[key] = expect_service(services[key], memory.unroutable, memory.failing.get(key, frozenset()))
         else:
             expected.pop(key, None)
     changed = {key for key in keys if expected.get(key) != memory.expected.get(key)}

@@ -7,12 +7,13 @@ import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from appliance.director import intent
+from appliance.director import brakes, intent
 from appliance.director.context import Context
 from appliance.director.snapshot_codec import Kept, later
 from appliance.director.snapshot_file import Found, SnapshotFile
 from appliance.errors import SourceError
 from appliance.model.desired import Snapshot
+from appliance.telemetry import messages
 
 # A change is on disk within this time; writing takes at most this share of the time, however large the table is.
 LEAST_PAUSE_S = 1.0
@@ -20,8 +21,6 @@ WRITING_SHARE = 0.02
 RETRY_S = 30.0
 # A disk that hangs must not keep a director from starting, nor from stopping.
 DISK_S = 3.0
-
-CONDITION = "snapshot"
 
 
 class Keeper:
@@ -40,12 +39,18 @@ class Keeper:
         """Take what the source ``name`` says."""
         if isinstance(item, SourceError):
             self._silences[name] = str(item)
+            brakes.silent(self._context, name)
             self._tell_silence(name)
             return
         self._silences.pop(name, None)
         self._context.memory.stand_ins.pop(name, None)
-        self._context.standing.end(f"source {name}")
-        intent.accept(self._context, name, item)
+        self._context.standing.end(messages.SOURCE, name, SOURCE=name)
+        before, kept = self._context.memory.snapshots.get(name), self._kept.get(name)
+        brakes.hear(self._context, name, item, before or (kept.snapshot if kept is not None else None))
+        self.keep_anew()
+
+    def keep_anew(self) -> None:
+        """What is in force has changed and is to be saved."""
         self._said.set()
 
     async def load(self) -> None:
@@ -58,14 +63,14 @@ class Keeper:
         except TimeoutError:
             found = Found(refused=f"{self._file.path} cannot be read within {DISK_S:g} s")
         if found.refused:
-            self._context.journal.warning("snapshot not used", REASON=found.refused)
+            self._context.journal.tell(messages.SNAPSHOT_UNUSED, REASON=found.refused)
         for name in sorted(found.kept.keys() & self._context.ports.sources.keys()):
             kept = found.kept[name]
             if kept.scope == self._scopes.get(name, ""):
                 self._kept[name] = kept
             else:
                 reason = "it is of a source that was configured otherwise"
-                self._context.journal.warning("snapshot not used", SOURCE=name, REASON=reason)
+                self._context.journal.tell(messages.SNAPSHOT_UNUSED, SOURCE=name, REASON=reason)
         self._saved = dict(self._kept)
 
     async def stand_in(self) -> None:
@@ -98,7 +103,8 @@ class Keeper:
             async with asyncio.timeout(DISK_S):
                 await self.save()
         except TimeoutError:
-            self._context.journal.error("the disk takes no snapshot", WITHIN_S=DISK_S)
+            self._context.record.unwritten()
+            self._context.journal.tell(messages.SNAPSHOT_GIVEN_UP, WITHIN_S=DISK_S)
 
     async def save(self) -> bool:
         """Save what was said, if it is not what was saved last; False, and a condition, where that is impossible."""
@@ -114,11 +120,12 @@ class Keeper:
         try:
             await asyncio.to_thread(self._file.save, kept)
         except OSError as error:
+            self._context.record.unwritten()
             text = f"{self._file.path} cannot be written: {error.strerror or error}"
-            self._context.standing.begin(CONDITION, f"{text}; what stands in after a reboot grows old")
+            self._context.standing.begin(messages.SNAPSHOT, f"{text}; what stands in after a reboot grows old")
             return False
         self._saved = kept
-        self._context.standing.end(CONDITION)
+        self._context.standing.end(messages.SNAPSHOT)
         return True
 
     def _tell_silence(self, name: str) -> None:
@@ -133,4 +140,4 @@ class Keeper:
             meanwhile = "nothing is known of it yet"
         reason = self._silences.get(name)
         text = f"{reason}; {meanwhile}" if reason else meanwhile
-        self._context.standing.begin(f"source {name}", text, SOURCE=name)
+        self._context.standing.begin(messages.SOURCE, text, name, SOURCE=name)

@@ -8,11 +8,13 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from appliance.director import herald, mend, sight
+from appliance.director import brakes, draining, herald, mend, probing, retries, sight
 from appliance.director.context import Context
+from appliance.director.drain_flag import DrainFlag
 from appliance.director.drains import DrainFile
 from appliance.director.keeper import Keeper
 from appliance.director.memory import Memory
+from appliance.director.operator import Operator
 from appliance.director.ports import Ports, Publisher, Source
 from appliance.director.record import Ending, Record
 from appliance.director.settings import Settings
@@ -20,6 +22,7 @@ from appliance.director.snapshot_file import SnapshotFile
 from appliance.director.teller import Teller
 from appliance.director.wakes import Scope, Wakes
 from appliance.errors import KernelError
+from appliance.telemetry import messages
 from appliance.telemetry.journal import Journal, Standing
 from appliance.telemetry.meter import Meter
 
@@ -43,7 +46,19 @@ class Director:
         cpu_clock: Callable[[], float] = time.thread_time,
         *,
         meter: Meter | None = None,
+        on_pass: Callable[[Context, Scope, Ending], None] | None = None,
     ) -> None:
+        """Nothing is read or changed yet.
+
+        Args:
+            settings: what the loop needs to know of the configuration.
+            ports: everything outside.
+            journal: where transitions are written.
+            clock: monotonic seconds since boot.
+            cpu_clock: seconds of processor time of the thread that asks.
+            meter: what was counted so far, None for nothing.
+            on_pass: called after each pass with what it was about and how it ended.
+        """
         memory = Memory()
         self.context = Context(
             settings=settings,
@@ -53,25 +68,35 @@ class Director:
             journal=journal,
             standing=Standing(journal),
             drains=DrainFile(settings.runtime_dir / "drains.json"),
-            teller=Teller(memory, ports.publisher),
+            teller=Teller(memory, ports.publisher, settings.gate, clock),
             record=Record(settings.node, meter or Meter(), clock),
             clock=clock,
             cpu_clock=cpu_clock,
         )
         directory = settings.state_dir
         file = None if directory is None else SnapshotFile(directory / "snapshot.json", settings.networks)
+        flag = None if directory is None else DrainFlag(directory / "drain.json")
+        self.operator = Operator(self.context, flag, self.confirm)
         self._keeper = Keeper(self.context, file, settings.scopes)
         self._stopping = False
+        self._on_pass = on_pass
 
     def stop(self) -> None:
         """Have ``run`` return after the pass at hand: nothing is left half done, no socket is closed under a thread."""
         self._stopping = True
         self.context.wakes.services(())
 
+    def confirm(self) -> tuple[str, ...]:
+        """An operator says that the losses which are withheld are meant; returns the VIPs that are let go."""
+        vips = (*brakes.confirm(self.context), *probing.trust(self.context))
+        self._keeper.keep_anew()
+        return tuple(dict.fromkeys(vips))
+
     async def run(self) -> None:
         """Run until told to stop; an exception that is not an expected fault ends it (I8)."""
         context = self.context
         context.memory.draining_s = context.drains.load()
+        await self.operator.load()
         await self._keeper.load()
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -80,12 +105,15 @@ class Director:
                     for name, source in context.ports.sources.items()
                 ]
                 wakers.append(tasks.create_task(self._watch_link(), name="link monitor"))
+                wakers.append(tasks.create_task(self._watch_router(), name="BIRD"))
                 wakers.append(tasks.create_task(self._tick(), name="resync timer"))
                 wakers.append(tasks.create_task(self._canary(), name="canary"))
                 wakers.append(tasks.create_task(self._keeper.stand_in(), name="stand-ins"))
                 wakers.append(tasks.create_task(self._keeper.keep(), name="snapshots"))
                 if context.ports.publisher is not None:
                     wakers.append(tasks.create_task(self._publish(context.ports.publisher), name="events"))
+                if context.ports.prober is not None:
+                    wakers.append(tasks.create_task(probing.probe(context, context.ports.prober), name="probes"))
                 await asyncio.wait([tasks.create_task(self._passes(), name="passes")])
                 for waker in wakers:
                     waker.cancel()
@@ -101,28 +129,38 @@ class Director:
         if context.memory.desired is None:
             return Ending.WAITING
         await herald.adopt(context)
+        if brakes.watch(context):
+            self._keeper.keep_anew()
         try:
-            if scope.canary and not scope.everything and await sight.disturbed(context):
-                scope = Scope(scope.keys, everything=True, link=True)
-            elif scope == GLANCE and context.memory.quiet:
-                context.memory.passes += 1
-                return Ending.DONE
-            context.memory.quiet = False
-            keys = await sight.observe(context, scope)
-            repaired = await mend.mend(context, keys)
+            await self._pass(scope)
         except KernelError as error:
             # What cannot be read proves nothing: hold, and try again with the next timer.
-            context.standing.begin("kernel reading", str(error))
+            context.wakes.again(scope)
+            context.standing.begin(messages.KERNEL_READING, str(error))
             return Ending.UNREADABLE
-        context.standing.end("kernel reading")
+        return Ending.DONE
+
+    async def _pass(self, scope: Scope) -> None:
+        context = self.context
+        if scope.canary and not scope.everything and await sight.disturbed(context):
+            scope = Scope(scope.keys, everything=True, link=True)
+        elif scope == GLANCE and context.memory.quiet:
+            context.memory.passes += 1
+            return
+        context.memory.quiet = False
+        keys = await sight.observe(context, scope)
+        if not context.memory.passes:
+            probing.adopt(context)
+        repaired = await mend.mend(context, keys)
         herald.judge(context, keys, repaired)
         await herald.publish(context, verify=scope.everything)
+        await draining.advance(context)
         context.record.converged(context.memory)
         context.teller.passed()
         await herald.take_apart(context)
+        context.standing.end(messages.KERNEL_READING)
         context.memory.quiet = herald.nothing_left(context)
         context.memory.passes += 1
-        return Ending.DONE
 
     async def _passes(self) -> None:
         while True:
@@ -132,6 +170,8 @@ class Director:
             started_s = self.context.clock()
             ending = await self.reconcile(scope)
             self.context.record.passed(scope.kind, ending, started_s)
+            if self._on_pass is not None:
+                self._on_pass(self.context, scope, ending)
 
     async def _follow(self, name: str, source: Source) -> None:
         async for item in source.snapshots():
@@ -141,13 +181,19 @@ class Director:
     async def _publish(self, publisher: Publisher) -> None:
         async for error in publisher.outcomes():
             if error is None:
-                self.context.standing.end("events")
+                self.context.standing.end(messages.EVENTS)
             else:
-                self.context.standing.begin("events", f"{error}; nothing but Events is concerned")
+                self.context.standing.begin(messages.EVENTS, f"{error}; nothing but Events is concerned")
 
     async def _watch_link(self) -> None:
         async for _ in self.context.ports.monitor.changes():
+            retries.at_once(self.context)
             self.context.wakes.link()
+
+    async def _watch_router(self) -> None:
+        """BIRD went, came, or was started anew: all that it holds is to be read."""
+        async for _ in self.context.ports.router.changes():
+            self.context.wakes.everything()
 
     async def _tick(self) -> None:
         while True:

@@ -5,13 +5,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from appliance.decide.backoff import Backoff
+from appliance.decide.brake import BrakeState
+from appliance.decide.check import CheckState
 from appliance.decide.diff import DrainKey
+from appliance.decide.drain import Wait
+from appliance.decide.fight import Fight
 from appliance.decide.gate import GateState
+from appliance.decide.panic import PanicState
 from appliance.decide.proof import Proof
 from appliance.model.address import Address, Network
+from appliance.model.check import ProbeTarget
 from appliance.model.desired import Desired, Snapshot
+from appliance.model.drain import Drains
 from appliance.model.observed import Observed, ObservedLink, ObservedService
-from appliance.model.routing import Routing
+from appliance.model.plan import Step
+from appliance.model.routing import Announcement, Routing
 from appliance.model.service import ServiceKey
 
 
@@ -19,21 +28,32 @@ from appliance.model.service import ServiceKey
 class Memory:
     """The working state of one director.
 
-    ``desired`` is None until every source has spoken once: before that nothing is known, so nothing is done.
+    ``desired`` is None until every source has spoken once: before that nothing is known, so nothing is done;
+    ``generation`` counts the desired states so far.
     ``changed`` are services whose expected reading changed and that no pass has put in place yet: work on them is not
-    a repair. ``reach`` counts, for each backend subnet, the services with backends in it. ``routing`` is None while
-    BIRD cannot be read; ``installed`` says whether it was brought to run the configuration that is ours to write, and
+    a repair. ``reach`` counts, for each backend subnet, the services with backends in it; ``narrow`` are those of
+    these subnets whose path takes too small packets only, with its MTU. ``routing`` is None while
+    BIRD cannot be read; ``stood`` is what it was last read to do as told, ``rivalry`` how often somebody undid that;
+    ``installed`` says whether it was brought to run the configuration that is ours to write, and
     ``install_at_s`` when to try that next. ``sampled`` is where the canary's next sample begins. ``reading_s`` is the
     processor time of the latest full reading of the kernel. ``quiet`` says that the latest pass left nothing to do.
     ``drain_times_s`` holds the services whose drains last another time than the node's. ``stand_ins`` are the sources
     for which a snapshot of theirs stands in, and since when they had been saying it; ``held_over`` are VIPs that BIRD
-    was found to announce then though no service of the snapshot wants them.
+    was found to announce then though no service of the snapshot wants them. ``drains`` are the operator's orders,
+    ``waits`` how far the VIPs are that are on their way out, ``evacuated`` those whose wait is over.
+    ``probed`` are the targets of the active checks, ``checks`` those whose state is not plainly good, ``failing`` what
+    follows for the kernel; ``unsent`` cannot be asked now, and ``unsettled`` says that verdicts are to be weighed anew.
+    ``backoffs`` are the steps that the kernel refused, ``fights`` what was undone lately; ``kube_proxy`` is whether its
+    link was found when the present fights began. ``brakes`` are the sources of which losses are withheld, while
+    ``snapshots`` hold what is in force.
     """
 
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
     desired: Desired | None = None
+    generation: int = 0
     stand_ins: dict[str, datetime] = field(default_factory=dict)
     held_over: frozenset[Address] = frozenset()
+    brakes: dict[str, BrakeState] = field(default_factory=dict)
     expected: dict[ServiceKey, ObservedService] = field(default_factory=dict)
     by_vip: dict[Address, tuple[ServiceKey, ...]] = field(default_factory=dict)
     reach: Counter[Network] = field(default_factory=Counter)
@@ -45,14 +65,31 @@ class Memory:
     reading_s: float = 0.0
     link: ObservedLink = ObservedLink()
     unroutable: frozenset[Network] = frozenset()
+    narrow: dict[Network, int] = field(default_factory=dict)
     routes_known: bool = False
 
     draining_s: dict[DrainKey, float] = field(default_factory=dict)
     drain_times_s: dict[ServiceKey, float] = field(default_factory=dict)
+    backoffs: dict[Step, Backoff] = field(default_factory=dict)
+    fights: dict[tuple[ServiceKey | Address | str, type[Step], object], Fight] = field(default_factory=dict)
+    kube_proxy: bool | None = None
     gates: dict[Address, GateState] = field(default_factory=dict)
     proofs: dict[Address, Proof] = field(default_factory=dict)
 
+    probed: dict[ServiceKey, frozenset[ProbeTarget]] = field(default_factory=dict)
+    checks: dict[ProbeTarget, CheckState] = field(default_factory=dict)
+    unsent: set[ProbeTarget] = field(default_factory=set)
+    panic: PanicState[ProbeTarget] = field(default_factory=PanicState)
+    failing: dict[ServiceKey, frozenset[Address]] = field(default_factory=dict)
+    unsettled: bool = False
+
+    drains: Drains = Drains()
+    waits: dict[Address, Wait] = field(default_factory=dict)
+    evacuated: set[Address] = field(default_factory=set)
+
     routing: Routing | None = None
+    stood: Announcement | None = None
+    rivalry: Fight | None = None
     installed: bool = False
     install_at_s: float = 0.0
     adopted: bool = False
@@ -73,7 +110,8 @@ class Memory:
     @property
     def told(self) -> frozenset[Address]:
         """The VIPs that BIRD is to hold. While a snapshot stands in, no VIP goes because the snapshot lacks it (I3)."""
-        return self.announce | (self.held_over - self.by_vip.keys() if self.stand_ins else frozenset())
+        held_over = self.held_over - self.by_vip.keys() - self.evacuated if self.stand_ins else frozenset()
+        return self.announce | held_over
 
     def keys_of(self, vips: Iterable[Address]) -> frozenset[ServiceKey]:
         """All wanted services on these VIPs."""

@@ -3,13 +3,15 @@
 import asyncio
 import errno
 import os
+from collections.abc import Sequence
 
 from appliance.decide.diff import DrainPolicy, ServiceDiff, diff_link, diff_services, drain_clock
-from appliance.director import words
-from appliance.director.build import Built, build, key_of
+from appliance.director import fights, retries, words
+from appliance.director.build import Built, build, key_of, keys_of
 from appliance.director.context import Context
 from appliance.director.sight import ours, read_link, read_services
 from appliance.model.address import Address
+from appliance.model.observed import ObservedService
 from appliance.model.plan import (
     AddAddress,
     AddressStep,
@@ -23,7 +25,10 @@ from appliance.model.plan import (
     StepResult,
 )
 from appliance.model.service import ServiceKey
+from appliance.telemetry import messages
 
+# A wake that comes a moment early would find nothing to do.
+MARGIN_S = 0.01
 # Above this many services in one pass the journal gets their number, not a line for each.
 MAX_REPAIRS_TOLD = 20
 
@@ -35,30 +40,55 @@ async def mend(context: Context, keys: frozenset[ServiceKey]) -> frozenset[Addre
     """
     memory = context.memory
     difference = _compare(context, keys)
+    doubtful = await _doubtful(context, difference.build)
     repairs = [
         each for each in difference.build if key_of(each) not in memory.changed and not _ends_drain(each, context)
     ]
-    on_services = sum(1 for each in repairs if isinstance(each, AddService | SetService | RemoveService))
-    context.record.repaired("service", on_services)
-    context.record.repaired("destination", len(repairs) - on_services)
-    repaired = {key_of(each).vip for each in repairs if key_of(each) in memory.expected}
-    # Of a withdrawn VIP its reason is told, not every further attempt.
-    _tell_repairs(context, [each for each in repairs if key_of(each).vip in memory.announce])
-    if difference.build:
-        built = await asyncio.to_thread(
-            build, context.ports.ipvs, difference.build, context.clock, context.settings.repair_budget_s
-        )
-        await read_services(context, built.touched)
-        context.record.applied(built.batches, built.outcomes)
-        context.teller.programmed(built.done)
-        _report(context, built)
-    else:
-        built = Built()
+    alone = fights.seen(context, [each for each in repairs if key_of(each) not in doubtful])
+    before = {key: memory.services[key] for key in map(key_of, repairs) if key in memory.services}
+    steps = retries.due(context, difference.build, keys.__contains__)
+    built = await _build(context, [each for each in steps if key_of(each) not in doubtful | alone])
+    _tell_repairs(context, [each for each in repairs if key_of(each) in keys_of(built.done)], before)
+    repaired = {key.vip for key in keys_of(built.done) & frozenset(map(key_of, repairs)) if key in memory.expected}
     repaired |= await _mend_link(context)
-    memory.changed -= keys - built.left - built.failed
+    undone = built.left | built.failed | doubtful | retries.refused(context)
+    fights.mended(context, keys - undone - alone)
+    memory.changed -= keys - undone
+    await fights.watch(context)
+    return frozenset(repaired)
+
+
+async def _doubtful(context: Context, steps: Sequence[ServiceStep]) -> frozenset[ServiceKey]:
+    """Of the services that something is to be removed from, those that a second reading shows in another way.
+
+    Nothing is removed on one reading (fault 28). What the two do not agree about is looked at again.
+    """
+    services = context.memory.services
+    keys = keys_of(each for each in steps if isinstance(each, RemoveService | RemoveDestination))
+    first = {key: services.get(key) for key in keys}
+    await read_services(context, keys)
+    doubtful = frozenset(key for key in keys if services.get(key) != first[key])
+    if doubtful:
+        context.wakes.services_at(context.clock() + context.settings.verify_s, *doubtful)
+    return doubtful
+
+
+async def _build(context: Context, steps: Sequence[ServiceStep]) -> Built:
+    """Carry out the steps and read back what they touched."""
+    if not steps:
+        return Built()
+    built = await asyncio.to_thread(
+        build, context.ports.ipvs, steps, context.clock, context.settings.repair_budget_s
+    )  # fmt: skip
+    await read_services(context, built.touched)
+    context.record.applied(built.batches, built.outcomes)
+    context.teller.programmed(built.done)
+    if built.failures or context.memory.backoffs:
+        retries.learn(context, [each for each in steps if key_of(each) not in built.left], built.failures)
+    _report(context, built)
     if built.left:
         context.wakes.services(built.left)
-    return frozenset(repaired)
+    return built
 
 
 def _compare(context: Context, keys: frozenset[ServiceKey]) -> ServiceDiff:
@@ -80,7 +110,7 @@ def _compare(context: Context, keys: frozenset[ServiceKey]) -> ServiceDiff:
         memory.draining_s = draining
         _save_drains(context)
     for (key, _, _), since_s in drain_clock(memory.draining_s, difference.draining, now_s).items():
-        context.wakes.services_at(since_s + drain.lasts_s(key), key)
+        context.wakes.services_at(since_s + drain.lasts_s(key) + MARGIN_S, key)
     return difference
 
 
@@ -89,10 +119,11 @@ def _save_drains(context: Context) -> None:
     try:
         context.drains.save(context.memory.draining_s)
     except OSError as error:
+        context.record.unwritten()
         text = f"the clock of drains cannot be written: {error.strerror}; a restarted director would begin them anew"
-        context.standing.begin("drain clock", text)
+        context.standing.begin(messages.DRAIN_CLOCK, text)
     else:
-        context.standing.end("drain clock")
+        context.standing.end(messages.DRAIN_CLOCK)
 
 
 def _ends_drain(step: ServiceStep, context: Context) -> bool:
@@ -106,50 +137,70 @@ async def _mend_link(context: Context) -> set[Address]:
     """Put link and addresses in order; returns the announced VIPs whose address had to be put back."""
     memory = context.memory
     owned = frozenset(vip for vip in memory.link.addresses if ours(context, vip))
-    steps, _ = diff_link(frozenset(memory.by_vip), memory.link, owned)
-    if not steps:
-        return set()
-    results = await asyncio.to_thread(context.ports.link.apply, steps)
-    await read_link(context)
-    for result in results:
-        context.standing.end(f"kernel {_named(result.step)[1]}")
-        _report_failure(context, result)
-    repaired = {each.vip for each in steps if isinstance(each, AddAddress)} & memory.announce
+    wanted, _ = diff_link(frozenset(memory.by_vip), memory.link, owned)
+    repairs = [each for each in wanted if _was_done(context, each)]
+    alone = fights.seen(context, repairs)
+    due = retries.due(context, wanted, lambda subject: not isinstance(subject, ServiceKey))
+    steps = [] if "link" in alone else [each for each in due if retries.subject_of(each) not in alone]
+    done = await _change_link(context, steps) if steps else frozenset()
+    missing = {retries.subject_of(each) for each in wanted if each not in done}
+    on_link = {repair[0] for repair in memory.fights if not isinstance(repair[0], ServiceKey)}
+    fights.mended(context, on_link - missing)
+    repaired = {each.vip for each in done if isinstance(each, AddAddress)} & memory.announce
     context.record.repaired("address", len(repaired))
-    context.record.repaired("link", int(bool(memory.announce) and EnsureLink() in steps))
+    context.record.repaired("link", int(bool(memory.announce) and EnsureLink() in done))
     for vip in repaired:
-        context.journal.notice("repairing: the address was gone from the link", VIP=vip)
+        context.journal.tell(messages.REPAIRING_ADDRESS, VIP=vip, GENERATION=memory.generation)
     return repaired
 
 
+def _was_done(context: Context, step: AddressStep) -> bool:
+    """Whether the step has been carried out before: what was let out stood."""
+    announced = context.memory.announce
+    return fights.known(context, step) or (step.vip in announced if isinstance(step, AddAddress) else bool(announced))
+
+
+async def _change_link(context: Context, steps: Sequence[AddressStep]) -> frozenset[AddressStep]:
+    """Carry out the steps and read the link again; returns those that changed something."""
+    results = await asyncio.to_thread(context.ports.link.apply, steps)
+    await read_link(context)
+    failures = [each for each in results if each.outcome in (Outcome.RETRY, Outcome.FATAL)]
+    retries.learn(context, steps, failures)
+    for each in results:
+        if each in failures:
+            _report_failure(context, each)
+        else:
+            context.standing.end(messages.KERNEL, retries.subject_of(each.step))
+    return frozenset(step for step, each in zip(steps, results, strict=True) if each.outcome is Outcome.DONE)
+
+
 def _report(context: Context, built: Built) -> None:
-    for result in built.failures:
+    # What follows from the first failure of a service says nothing new.
+    first = {key_of(each.step): each for each in reversed(built.failures) if isinstance(each.step, ServiceStep)}
+    for result in first.values():
         _report_failure(context, result)
-    for key in built.touched - built.failed:
-        context.standing.end(f"kernel {key}")
+    for key in built.touched - built.failed - retries.refused(context):
+        context.standing.end(messages.KERNEL, key, VIP=key.vip, SERVICE=key)
 
 
 def _report_failure(context: Context, result: StepResult) -> None:
-    if result.outcome not in (Outcome.RETRY, Outcome.FATAL):
-        return
-    what, name = _named(result.step)
+    name = retries.subject_of(result.step)
     reason = f"{errno.errorcode.get(result.errno, result.errno)} ({os.strerror(result.errno)})"
-    context.standing.begin(f"kernel {name}", f"the kernel refused to {what}: {reason}", OUTCOME=result.outcome.value)
+    text, outcome = f"the kernel refused to {words.what(result.step)}: {reason}", result.outcome.value
+    key = name if isinstance(name, ServiceKey) else None
+    vip = key.vip if key else getattr(result.step, "vip", None)
+    context.standing.begin(messages.KERNEL, text, name, VIP=vip, SERVICE=key, OUTCOME=outcome)
 
 
-def _named(step: ServiceStep | AddressStep) -> tuple[str, object]:
-    """The step in words, and the name under which its failure stands."""
-    if isinstance(step, ServiceStep):
-        return words.what(step), key_of(step)
-    return words.what(step), getattr(step, "vip", "link")
-
-
-def _tell_repairs(context: Context, steps: list[ServiceStep]) -> None:
-    told = words.repairs(steps, context.memory.services)
+def _tell_repairs(context: Context, repairs: Sequence[ServiceStep], before: dict[ServiceKey, ObservedService]) -> None:
+    """Count what was repaired and tell it; of a withdrawn VIP its reason is told, not every further attempt."""
+    on_services = sum(1 for each in repairs if isinstance(each, AddService | SetService | RemoveService))
+    context.record.repaired("service", on_services)
+    context.record.repaired("destination", len(repairs) - on_services)
+    announced, generation = context.memory.announce, context.memory.generation
+    told = words.repairs([each for each in repairs if key_of(each).vip in announced], before)
     if len(told) > MAX_REPAIRS_TOLD:
-        context.journal.notice("repairing: the kernel has lost what was put there", SERVICES=len(told))
+        context.journal.tell(messages.REPAIRING_MANY, SERVICES=len(told), GENERATION=generation)
         return
     for key, text in told.items():
-        context.journal.notice(
-            "repairing: the kernel differs from what was put there", VIP=key.vip, SERVICE=key, CHANGE=text
-        )
+        context.journal.tell(messages.REPAIRING, VIP=key.vip, SERVICE=key, CHANGE=text, GENERATION=generation)

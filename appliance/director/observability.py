@@ -13,7 +13,7 @@ import msgspec
 from appliance.director import health
 from appliance.director.context import Context
 from appliance.director.scrape import Scraper
-from appliance.telemetry import exposition
+from appliance.telemetry import exposition, messages
 from appliance.telemetry.http import Answer, Endpoint, Listeners, Route, serve
 from appliance.telemetry.meter import Meter
 
@@ -71,7 +71,7 @@ def tell_on_signal(context: Context, version: str) -> None:
 def tell(context: Context, version: str) -> None:
     """Put the state into the journal."""
     for line in health.dump(context, version):
-        context.journal.notice(line)
+        context.journal.tell(messages.STATE, text=line)
 
 
 async def together(*work: Coroutine[Any, Any, None]) -> None:

@@ -1,17 +1,18 @@
 """What the loop needs from the outside, as small as it can be; the real ones are the adapters, tests bring fakes."""
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from appliance.errors import SourceError
-from appliance.model.address import Address, Network
+from appliance.errors import KernelError, SourceError
+from appliance.model.address import Network
+from appliance.model.check import ProbeResult, ProbeTarget
 from appliance.model.counters import Counters, DestinationCounters
 from appliance.model.desired import Snapshot
 from appliance.model.happening import Happening
 from appliance.model.observed import ObservedLink, ObservedService
 from appliance.model.plan import AddressStep, ServiceStep, StepResult
-from appliance.model.routing import Routing
+from appliance.model.routing import Announcement, Routing
 from appliance.model.service import ServiceKey
 
 
@@ -21,6 +22,7 @@ class Ipvs(Protocol):
     def dump(self) -> dict[ServiceKey, ObservedService]: ...
     def read(self, keys: Collection[ServiceKey]) -> dict[ServiceKey, ObservedService]: ...
     def apply(self, steps: Sequence[ServiceStep]) -> tuple[StepResult, ...]: ...
+    def connections(self, keys: Collection[ServiceKey]) -> dict[ServiceKey, int]: ...
 
 
 class Counting(Protocol):
@@ -34,13 +36,14 @@ class Link(Protocol):
     """The dummy link with the VIPs (appliance.vips.kernel). Blocks."""
 
     def dump(self) -> ObservedLink: ...
+    def exists(self, name: str) -> bool: ...
     def apply(self, steps: Sequence[AddressStep]) -> tuple[StepResult, ...]: ...
 
 
 class Routes(Protocol):
     """The routing table (appliance.routes.kernel). Blocks."""
 
-    def unroutable(self, subnets: Collection[Network]) -> frozenset[Network]: ...
+    def path_mtus(self, subnets: Collection[Network]) -> dict[Network, int]: ...
 
 
 class Monitor(Protocol):
@@ -54,8 +57,9 @@ class Router(Protocol):
 
     async def install(self) -> None: ...
     async def observe(self) -> Routing: ...
-    async def publish(self, vips: frozenset[Address]) -> Routing: ...
+    async def publish(self, announcement: Announcement) -> Routing: ...
     def ready_in_s(self, now_s: float) -> float: ...
+    def changes(self) -> AsyncIterator[None]: ...
 
 
 class Source(Protocol):
@@ -68,10 +72,24 @@ class Publisher(Protocol):
     """Tells the owners of services what happened to them (appliance.sources.kubernetes.publish).
 
     ``report`` neither waits nor fails. ``outcomes`` does the telling: an error while it cannot, None when it can again.
+    ``written`` counts what was told so far, ``dropped`` what nobody will ever hear of.
     """
 
+    @property
+    def written(self) -> int: ...
+    @property
+    def dropped(self) -> int: ...
     def report(self, happenings: Sequence[Happening]) -> None: ...
     def outcomes(self) -> AsyncIterator[SourceError | None]: ...
+
+
+class Prober(Protocol):
+    """Active checks (appliance.checks.prober): what comes of the probes, an error while there can be none."""
+
+    @property
+    def interval_s(self) -> float: ...
+    def follow(self, fresh: Iterable[ProbeTarget], gone: Iterable[ProbeTarget]) -> None: ...
+    def results(self) -> AsyncIterator[Sequence[ProbeResult] | KernelError]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +103,4 @@ class Ports:
     router: Router
     sources: dict[str, Source]
     publisher: Publisher | None = None
+    prober: Prober | None = None

@@ -117,6 +117,10 @@ class Record:
                 result = "failed"
         self.meter.add(metrics.CONFIGURES, what, result)
 
+    def unwritten(self) -> None:
+        """Something could not be written to the disk."""
+        self.meter.add(metrics.WRITE_FAILURES)
+
     def passed(self, scope: str, ending: Ending, started_s: float) -> None:
         """A pass ended now. One that waits for the sources has done all it can; one that read nothing has not."""
         now_s = self._clock()

@@ -9,6 +9,7 @@ import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from itertools import chain
 from operator import attrgetter
 
@@ -17,15 +18,17 @@ from appliance.director.context import Context
 from appliance.director.ports import Counting
 from appliance.errors import KernelError
 from appliance.model.counters import DestinationCounters
-from appliance.model.desired import DesiredService
+from appliance.model.desired import Backend, DesiredService
 from appliance.model.service import ServiceKey
-from appliance.telemetry import metrics, process
+from appliance.telemetry import messages, metrics, process
 from appliance.telemetry.exposition import Family, labels, pairs, text
 from appliance.telemetry.metrics import DESTINATION_LABELS, DESTINATION_METRICS, SERVICE_LABELS, SERVICE_METRICS, Metric
 
 _totals = attrgetter(*(row.field for row in metrics.TOTALS))
 _connections = attrgetter(*(row.field for row in metrics.CONNECTIONS))
 _ENDPOINT_LABELS = DESTINATION_LABELS[len(SERVICE_LABELS) :]
+# A backend that has left its service and drains.
+_UNKNOWN = Backend(IPv4Address(0))
 _DESIRED: Mapping[ServiceKey, DesiredService] = {}
 
 
@@ -98,9 +101,9 @@ class Scraper:
         try:
             table = await asyncio.to_thread(self._table, desired, context.settings.node)
         except KernelError as error:
-            context.standing.begin("counters", f"no counters for metrics: {error}")
+            context.standing.begin(messages.COUNTERS, f"no counters for metrics: {error}")
             return None
-        context.standing.end("counters")
+        context.standing.end(messages.COUNTERS)
         return table
 
     def _table(self, desired: Mapping[ServiceKey, DesiredService], node: str) -> Table:
@@ -148,11 +151,11 @@ def read(
 def _add_backends(
     rows: Rows, named: str, service: DesiredService, counted: Mapping[tuple[object, int], DestinationCounters]
 ) -> None:
-    targets = {backend.address: backend.target for backend in service.backends if backend.target}
+    backends = {backend.address: backend for backend in service.backends}
     behind = []
     for address, port in counted:
-        target = targets.get(address)  # type: ignore[call-overload]  # an identity begins with an address
-        values = (target or address, "Pod" if target else "External", address, port)
+        backend = backends.get(address, _UNKNOWN)  # type: ignore[call-overload]  # an identity begins with an address
+        values = (backend.target or address, "Pod" if backend.is_pod else "External", address, port)
         behind.append(f"{{{named},{pairs(_ENDPOINT_LABELS, values)}}}")
     rows.add(behind, (_totals(each.totals) + _connections(each) for each in counted.values()))
 

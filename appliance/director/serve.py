@@ -5,6 +5,7 @@ from collections.abc import Collection, Coroutine
 from typing import Any
 
 from appliance.director.loop import Director
+from appliance.telemetry import messages
 from appliance.telemetry.journal import Journal
 
 # A pass is over within a second or two; one that waits for a BIRD that hangs takes a few of its time-outs.
@@ -26,7 +27,7 @@ async def serve(
     director.stop()
     _, late = await asyncio.wait([running], timeout=STOP_S)
     if late:
-        journal.error("the pass at hand did not end in time and is given up", WITHIN_S=STOP_S)
+        journal.tell(messages.PASS_GIVEN_UP, WITHIN_S=STOP_S)
     rest = [task for task in (running, beside, *calls) if not task.done()]
     for task in rest:
         task.cancel()

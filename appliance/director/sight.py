@@ -1,16 +1,18 @@
 """First stage of a pass: read the kernel, as much of it as the scope asks for."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
+from appliance.decide import mtu
 from appliance.director.context import Context
 from appliance.director.intent import refresh
 from appliance.director.memory import Memory
 from appliance.director.wakes import Scope
-from appliance.model.address import Address
+from appliance.model.address import Address, Network
 from appliance.model.observed import ObservedService
 from appliance.model.service import ServiceKey
+from appliance.telemetry import messages
 
 # What the canary reads: its price is not to grow with the table, and of a table that is flushed any few are gone.
 CANARY_SERVICES = 4
@@ -33,18 +35,30 @@ async def observe(context: Context, scope: Scope) -> frozenset[ServiceKey]:
     if scope.everything:
         found, memory.reading_s = await asyncio.to_thread(_timed, ports.ipvs.dump, context.cpu_clock)
         memory.services = {key: each for key, each in found.items() if ours(context, key.vip)}
-        return frozenset(keys | _unsettled(memory))
+        differing = {key for key, want in memory.expected.items() if memory.services.get(key) != want}
+        # A reading of the whole table may be short (fault 28): what seems to be gone from it is looked for by name.
+        await read_services(context, {key for key in differing - memory.changed if _lacks(memory, key)})
+        return frozenset(keys | differing | _unsettled(memory))
     await read_services(context, keys)
     return frozenset(keys)
 
 
 def _unsettled(memory: Memory) -> set[ServiceKey]:
-    """What a full reading leaves to do: services that are not as expected, or whose VIP another proof would move."""
-    differing = {key for key, want in memory.expected.items() if memory.services.get(key) != want}
+    """What else a full reading leaves to do: services that nobody wants, or whose VIP another proof would move."""
     unwanted = memory.services.keys() - memory.expected.keys()
     draining = {key for key, _, _ in memory.draining_s}
     restless = {vip for vip, state in memory.gates.items() if not state.at_rest}
-    return differing | unwanted | draining | memory.keys_of(restless | (memory.by_vip.keys() - memory.proofs.keys()))
+    return unwanted | draining | memory.keys_of(restless | (memory.by_vip.keys() - memory.proofs.keys()))
+
+
+def _lacks(memory: Memory, key: ServiceKey) -> bool:
+    """Whether the service, or a destination of it, seems to be gone."""
+    want, have = memory.expected[key], memory.services.get(key)
+    return have is None or bool(_identities(want) - _identities(have))
+
+
+def _identities(service: ObservedService) -> set[tuple[object, int]]:
+    return {each.identity for each in service.destinations}
 
 
 def _timed(dump: Callable[[], _Read], cpu_clock: Callable[[], float]) -> tuple[_Read, float]:
@@ -91,17 +105,33 @@ async def read_link(context: Context) -> frozenset[ServiceKey]:
 
 async def _read_routes(context: Context) -> None:
     memory = context.memory
-    dead = await asyncio.to_thread(context.ports.routes.unroutable, memory.subnets)
+    path_mtus = await asyncio.to_thread(context.ports.routes.path_mtus, memory.subnets)
     memory.routes_known = True
+    _take_mtus(context, path_mtus)
+    dead = memory.subnets - path_mtus.keys()
     if dead == memory.unroutable:
         return
     if dead:
         listed = ", ".join(sorted(map(str, dead)))
-        context.standing.begin("routes", f"no route to backends in {listed}: they count as not ready here")
+        context.standing.begin(messages.ROUTES, f"no route to backends in {listed}: they count as not ready here")
     else:
-        context.standing.end("routes")
+        context.standing.end(messages.ROUTES)
     memory.unroutable = dead
     refresh(context)
+
+
+def _take_mtus(context: Context, path_mtus: Mapping[Network, int]) -> None:
+    """What is announced goes on through a path that is too small; what is not is judged anew."""
+    memory, needed = context.memory, context.settings.min_path_mtu
+    narrow = mtu.too_narrow(path_mtus, needed)
+    if narrow == memory.narrow:
+        return
+    memory.narrow = narrow
+    if narrow and needed is not None:
+        context.standing.begin(messages.MTU, mtu.in_words(narrow, needed))
+    else:
+        context.standing.end(messages.MTU)
+    context.wakes.services(memory.keys_of(vip for vip, state in memory.gates.items() if not state.announce))
 
 
 def leftover(context: Context) -> frozenset[Address]:

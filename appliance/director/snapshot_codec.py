@@ -19,7 +19,7 @@ from appliance.model.desired import Announce, Backend, DesiredService, Note, Pro
 from appliance.model.service import Protocol, ServiceFlag, ServiceKey, Tunnel, TunnelFlag, TunnelType
 
 FORMAT = "balanced-snapshot"
-VERSION = 1
+VERSION = 2
 """To be raised with every change of a row."""
 
 _Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
@@ -53,6 +53,7 @@ class _Backend(NamedTuple):
     weight: int
     ready: bool
     target: str
+    is_pod: bool
 
 
 class _Service(msgspec.Struct, frozen=True):
@@ -75,6 +76,7 @@ class _Remark(msgspec.Struct, frozen=True):
     what: str
     remedy: str
     owner: str
+    in_cluster: bool
 
 
 class _Source(msgspec.Struct, frozen=True):
@@ -164,7 +166,9 @@ def _row(service: DesiredService) -> msgspec.Raw:
         scheduler=service.scheduler,
         flags=int(service.flags),
         tunnel=(int(tunnel.type), tunnel.port, int(tunnel.flags)),
-        backends=tuple(_Backend(str(each.address), each.weight, each.ready, each.target) for each in service.backends),
+        backends=tuple(
+            _Backend(str(each.address), each.weight, each.ready, each.target, each.is_pod) for each in service.backends
+        ),
         persistence_s=service.persistence_s,
         announce=service.announce.value,
         drain_s=service.drain_s,
@@ -182,7 +186,8 @@ def _service(row: _Service) -> DesiredService:
         flags=ServiceFlag(row.flags),
         tunnel=Tunnel(TunnelType(kind), port, TunnelFlag(flags)),
         backends=tuple(
-            Backend(ip_address(each.address), each.weight, each.ready, each.target) for each in row.backends
+            Backend(ip_address(each.address), each.weight, each.ready, each.target, each.is_pod)
+            for each in row.backends
         ),
         persistence_s=row.persistence_s,
         announce=Announce(row.announce),
@@ -192,11 +197,11 @@ def _service(row: _Service) -> DesiredService:
 
 
 def _remark(remark: Problem | Note) -> _Remark:
-    return _Remark(remark.where, remark.what, remark.remedy, remark.owner)
+    return _Remark(remark.where, remark.what, remark.remedy, remark.owner, remark.in_cluster)
 
 
 def _said(kind: type[_R], row: _Remark) -> _R:
-    return kind(row.where, row.what, row.remedy, row.owner)
+    return kind(row.where, row.what, row.remedy, row.owner, row.in_cluster)
 
 
 def _named(pools: Iterable[Network]) -> list[str]:

@@ -1,7 +1,6 @@
 """The snapshot on disk: the last complete word of every source, for a node that boots while its sources are silent."""
 
 import contextlib
-import os
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from appliance.director.snapshot_codec import Encoder, Kept, Unusable, decode
 from appliance.model.address import Network
+from appliance.storage import replace_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +50,4 @@ class SnapshotFile:
         """
         # A director that stops saves once more, perhaps while a thread that it gave up on still does.
         with self._saving:
-            fresh = self.path.with_name(f"{self.path.name}.new")
-            with fresh.open("wb") as file:
-                file.write(self._encoder.encode(kept))
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(self.path)
-            _sync_directory(self.path.parent)
-
-
-def _sync_directory(path: Path) -> None:
-    """Without it a crash of the machine may forget the rename (fsync(2))."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            replace_file(self.path, self._encoder.encode(kept))

@@ -1,11 +1,16 @@
 """What `balanced status` shows, as one value: worked out from the director's memory, changing nothing."""
 
+from datetime import datetime
+
 import msgspec
 
 from appliance.decide.gate import GateState, recent_repairs
 from appliance.director.context import Context
 from appliance.director.sight import leftover
 from appliance.model.address import Address, address_order
+from appliance.model.check import ProbeTarget
+
+MOST_FAILING_SHOWN = 20
 
 
 class VipStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -13,6 +18,7 @@ class VipStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     ``kernel`` is ``proven``, what is wrong with it in words, or ``-`` where it was not looked at yet.
     ``recent_repairs`` are those that the gate still counts: a few more in this short time, and it withdraws the VIP.
+    ``depreferred`` is whether BIRD was read to ask routers to avoid it, ``drain`` the operator's order against it.
     """
 
     vip: str
@@ -27,6 +33,8 @@ class VipStatus(msgspec.Struct, frozen=True, kw_only=True):
     announced_to: tuple[str, ...]
     flaps: int
     recent_repairs: int
+    depreferred: bool = False
+    drain: str = ""
 
 
 class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +44,27 @@ class PeerStatus(msgspec.Struct, frozen=True, kw_only=True):
     established: bool
     state: str
     announced: int
+
+
+class DrainStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """An operator's order to drain the node; ``since`` is the time of day."""
+
+    who: str
+    why: str
+    since: datetime
+
+
+class ChecksStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The active checks: how many targets there are, how often each is probed, and which fail (the first of them).
+
+    ``unprobed`` counts ready backends that no probe can speak for: those of services that are not TCP through IPIP.
+    """
+
+    targets: int
+    interval_s: float
+    unprobed: int
+    failing: int
+    first_failing: tuple[str, ...]
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +82,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     conditions: dict[str, str]
     problems: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    drain: DrainStatus | None = None
+    checks: ChecksStatus | None = None
     draining: int
     passes: int
     vips: tuple[VipStatus, ...]
@@ -65,6 +96,7 @@ def status(context: Context, version: str) -> Status:
     routing = memory.routing
     peers = routing.peers if routing is not None else ()
     silent = [name for name in context.ports.sources if name not in memory.snapshots]
+    order = memory.drains.node
     return Status(
         node=context.settings.node,
         version=version,
@@ -78,10 +110,34 @@ def status(context: Context, version: str) -> Status:
         conditions=conditions,
         problems=tuple(map(str, memory.desired.problems)) if memory.desired else (),
         notes=tuple(map(str, memory.desired.notes)) if memory.desired else (),
+        drain=None if order is None else DrainStatus(who=order.who, why=order.why, since=order.since),
+        checks=_checks(context),
         draining=len(memory.draining_s),
         passes=memory.passes,
         vips=tuple(_vip(context, vip) for vip in sorted(memory.by_vip.keys() | leftover(context), key=address_order)),
     )
+
+
+def _checks(context: Context) -> ChecksStatus | None:
+    memory, prober = context.memory, context.ports.prober
+    if prober is None:
+        return None
+    services = memory.desired.services if memory.desired else {}
+    probed = sum(map(len, memory.probed.values()))
+    failing = [(key, backend) for key, backends in memory.failing.items() for backend in backends]
+    failing.sort(key=lambda each: (each[0].order, address_order(each[1])))
+    return ChecksStatus(
+        targets=probed,
+        interval_s=prober.interval_s,
+        unprobed=sum(each.ready for each in services.values()) - probed,
+        failing=len(failing),
+        first_failing=tuple(_failing(context, ProbeTarget(*each)) for each in failing[:MOST_FAILING_SHOWN]),
+    )
+
+
+def _failing(context: Context, target: ProbeTarget) -> str:
+    state = context.memory.checks.get(target)
+    return f"{target}: {state.reason}" if state is not None else str(target)
 
 
 def standing(context: Context) -> dict[str, str]:
@@ -101,9 +157,10 @@ def _vip(context: Context, vip: Address) -> VipStatus:
     proof = memory.proofs.get(vip)
     routing = memory.routing
     owners = {memory.desired.services[key].owner for key in keys} if memory.desired else set()
+    order = memory.drains.of(vip)
     return VipStatus(
         vip=str(vip),
-        state=_state(gate, wanted=bool(keys), held=bool(memory.stand_ins)),
+        state=_state(gate, wanted=bool(keys), held=bool(memory.stand_ins), drained=order is not None),
         reason=gate.reason,
         for_s=max(context.clock() - gate.since_s, 0.0),
         kernel="-" if proof is None else proof.fault or "proven",
@@ -116,10 +173,14 @@ def _vip(context: Context, vip: Address) -> VipStatus:
         else (),
         flaps=gate.flaps,
         recent_repairs=len(recent_repairs(gate, context.settings.gate, context.clock())),
+        depreferred=routing is not None and vip in routing.depreferred,
+        drain=str(order) if order is not None else "",
     )
 
 
-def _state(gate: GateState, *, wanted: bool, held: bool) -> str:
+def _state(gate: GateState, *, wanted: bool, held: bool, drained: bool) -> str:
     if not wanted:
         return "held" if held else "removing"
+    if drained:
+        return "draining" if gate.announce else "drained"
     return "announced" if gate.announce else "withdrawn"

@@ -54,6 +54,12 @@ class Wakes:
         self._canary = True
         self._event.set()
 
+    def again(self, scope: Scope) -> None:
+        """What a pass could not look at is looked at by the next one, whatever wakes that."""
+        self._keys |= scope.keys
+        self._everything |= scope.everything
+        self._link |= scope.link
+
     def services(self, keys: Iterable[ServiceKey]) -> None:
         """These services may have changed; an empty wake runs a pass over nothing but what is pending."""
         self._keys.update(keys)

@@ -5,34 +5,47 @@ import signal
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from appliance import __version__
 from appliance.bird.announce import Announcer
 from appliance.bird.control import BirdControl
+from appliance.bird.include import PREFERENCE_FILE, VIPS_FILE
+from appliance.bird.render import STATIC_PROTOCOLS, render_include, render_preference
+from appliance.checks.prober import TunnelProber
 from appliance.config.load import load
 from appliance.config.schema import Config, KubernetesSourceConfig, Telemetry
+from appliance.decide.brake import BrakePolicy
+from appliance.decide.check import CheckPolicy
+from appliance.decide.drain import WaitPolicy
 from appliance.decide.expect import LOADING_SCHEDULER
 from appliance.decide.gate import GatePolicy
-from appliance.director.control import ControlSocket
+from appliance.decide.panic import PanicPolicy
+from appliance.director import garbage, systemd, will
+from appliance.director.control import ControlSocket, Nothing, Verb, question
+from appliance.director.draining import leave
 from appliance.director.lock import only_one
 from appliance.director.loop import Director
 from appliance.director.observability import Observation, tell_on_signal, together
+from appliance.director.operator import DrainOrder, UndrainOrder
 from appliance.director.ports import Ports, Publisher, Source
 from appliance.director.scrape import Scraper
 from appliance.director.serve import serve
 from appliance.director.settings import Settings
 from appliance.director.status import status
+from appliance.director.systemd import Supervision
 from appliance.errors import ConfigError
 from appliance.host import history
 from appliance.host.kernel import HostKernel
 from appliance.host.prepare import IPVS_SYSCTLS, remember, uplink_sysctls, wanted_modules
 from appliance.ipvs.kernel import IpvsKernel
+from appliance.last_will import Will
 from appliance.routes.kernel import RouteKernel
 from appliance.sources.file import FileSource
 from appliance.sources.kubernetes.publish import EventPublisher
 from appliance.sources.kubernetes.source import KubernetesSource, Scope
 from appliance.sources.kubernetes.watch import Timing
+from appliance.telemetry import messages
 from appliance.telemetry.http import Endpoint, Listeners
 from appliance.telemetry.journal import Journal
 from appliance.telemetry.meter import Meter
@@ -62,21 +75,24 @@ def run(path: Path, journal: Journal) -> None:
 
 
 async def _run(path: Path, config: Config, journal: Journal, listeners: Listeners) -> None:
+    garbage.spare_what_lasts()
     stop, reload = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, reload.set)
-    loop.add_signal_handler(signal.SIGUSR1, journal.notice, "no state yet: the director is starting")
+    loop.add_signal_handler(signal.SIGUSR1, journal.tell, messages.STATE_UNKNOWN)
     observation = Observation(listeners, Meter())
-    journal.notice("director starting", NODE=config.node.name, VERSION=__version__, CONFIG=path)
+    journal.tell(messages.STARTING, NODE=config.node.name, VERSION=__version__, CONFIG=path)
     await asyncio.to_thread(_prepare, config, journal)
     while not stop.is_set():
         reload.clear()
         await _serve(config, journal, stop, reload, observation)
         if reload.is_set():
+            systemd.reloading()
             config = _reloaded(path, config, journal, listeners)
-    journal.notice("director stopped; VIPs, services and routes stay as they are", NODE=config.node.name)
+    systemd.stopping()
+    journal.tell(messages.STOPPED, NODE=config.node.name)
 
 
 def _reloaded(path: Path, config: Config, journal: Journal, listeners: Listeners) -> Config:
@@ -85,9 +101,9 @@ def _reloaded(path: Path, config: Config, journal: Journal, listeners: Listeners
         listeners.take(endpoints(fresh.telemetry).values())
     except ConfigError as error:
         for mistake in error.mistakes:
-            journal.error("configuration refused, the old one stays in force", MISTAKE=mistake)
+            journal.tell(messages.RELOAD_REFUSED, MISTAKE=mistake)
         return config
-    journal.notice("configuration taken anew", CONFIG=path)
+    journal.tell(messages.RELOADED, CONFIG=path)
     return fresh
 
 
@@ -104,17 +120,44 @@ async def _serve(
             journal,
             time.monotonic,
             meter=observation.meter,
+            on_pass=Supervision().passed,
         )
-        verbs = {"status": lambda: status(director.context, __version__)}
-        socket = ControlSocket(config.director.runtime_dir / "control.sock", verbs, config.director.control_group)
+        will.keep(config.director.runtime_dir, _will(config), director.context.standing)
+        socket = ControlSocket(
+            config.director.runtime_dir / "control.sock", _verbs(director), config.director.control_group
+        )
         counting, detailed = resources.enter_context(IpvsKernel()), config.telemetry.destinations
         scraper = Scraper(director.context, counting, __version__, destinations=detailed)
         answering = observation.answering(endpoints(config.telemetry), scraper, director.context)
         tell_on_signal(director.context, __version__)
         try:
-            await serve(director, together(socket.serve(), *answering), journal, [stop, reload])
+            beside = together(socket.serve(), garbage.collect_seldom(), *answering)
+            await serve(director, beside, journal, [stop, reload])
         finally:
             await scraper.close()
+        if stop.is_set():
+            await leave(director.context)
+
+
+def _verbs(director: Director) -> dict[str, Verb[Any]]:
+    """What may be asked of the director over its socket."""
+    return {
+        "status": question(lambda: status(director.context, __version__)),
+        "confirm": Verb(director.operator.confirm, Nothing),
+        "drain": Verb(director.operator.drain, DrainOrder),
+        "undrain": Verb(director.operator.undrain, UndrainOrder),
+    }
+
+
+def _will(config: Config) -> Will:
+    """What becomes of the routes when this director is lost."""
+    bird, action = config.bird, config.director.on_director_lost
+    if action == "withdraw":
+        path, text = bird.include_dir / VIPS_FILE, render_include(())
+    else:
+        path, text = bird.include_dir / PREFERENCE_FILE, render_preference(node_avoided=True)
+    protocols = tuple(STATIC_PROTOCOLS.values())
+    return Will(action, str(bird.control_socket), bird.timeout_s, str(path), text, protocols)
 
 
 def endpoints(section: Telemetry) -> dict[str, Endpoint]:
@@ -136,19 +179,31 @@ def settings(config: Config) -> Settings:
         runtime_dir=config.director.runtime_dir,
         gate=GatePolicy(
             rise=config.gate.rise,
+            apart_s=config.gate.proof_interval_s,
             free_flaps=damping.free_flaps,
             initial_hold_s=damping.initial_s,
             max_hold_s=damping.max_s,
             forget_s=damping.forget_s,
         ),
+        check=CheckPolicy(config.checks.rise, config.checks.fall),
+        panic=PanicPolicy(config.checks.max_lost_fraction),
+        brake=BrakePolicy(
+            max_withdraw_fraction=config.brake.max_withdraw_fraction,
+            min_vips=config.brake.min_vips,
+            confirm_after_s=config.brake.confirm_after_s,
+            min_backends=config.gate.min_backends,
+        ),
         min_backends=config.gate.min_backends,
         settle_s=config.gate.settle_s,
+        drain_wait=WaitPolicy(config.gate.settle_s, config.gate.drain_timeout_s),
+        on_stop=config.director.on_stop,
         proof_interval_s=config.gate.proof_interval_s,
         drain_time_s=config.ipvs.drain_time_s,
         resync_s=config.director.resync_s,
         canary_s=config.director.canary_s,
         route_prefix_v4=config.ipvs.route_probe_prefix_v4,
         route_prefix_v6=config.ipvs.route_probe_prefix_v6,
+        min_path_mtu=config.ipvs.min_path_mtu,
         state_dir=config.director.state_dir,
         scopes=_scopes(config),
         cold_start_grace_s=config.director.cold_start_grace_s,
@@ -185,7 +240,16 @@ def _ports(config: Config, control: BirdControl, resources: ExitStack, journal: 
         router=Announcer(config, control),
         sources=followed,
         publisher=_publisher(config, followed.get("kubernetes")),
+        prober=_prober(config, resources),
     )
+
+
+def _prober(config: Config, resources: ExitStack) -> TunnelProber | None:
+    checks = config.checks
+    if checks.mode == "none":
+        return None
+    prober = TunnelProber(checks.interval_s, checks.timeout_s, checks.max_probes_per_s, time.monotonic)
+    return resources.enter_context(prober)
 
 
 def _publisher(config: Config, source: Source | None) -> Publisher | None:
@@ -206,7 +270,7 @@ def _kubernetes(config: Config, section: KubernetesSourceConfig, journal: Journa
         _cluster(config, section),
         Scope(section.namespaces, section.label_selector, section.load_balancer_classes),
         config.ipvs.defaults(),
-        lambda message: journal.notice(message, SOURCE="kubernetes"),
+        lambda text: journal.tell(messages.SOURCE_NOTE, text=text, SOURCE="kubernetes"),
         timing=Timing(watch_s=section.watch_timeout_s, max_retry_s=section.max_retry_s),
     )
 
@@ -217,14 +281,14 @@ def _prepare(config: Config, journal: Journal) -> None:
     modules = wanted_modules({config.ipvs.scheduler, LOADING_SCHEDULER}, ipv6=ipv6)
     prepared = HostKernel().prepare(modules, (*IPVS_SYSCTLS, *uplink_sysctls(config.node.uplinks)))
     for module in prepared.modules_loaded:
-        journal.notice("kernel module loaded", MODULE=module)
+        journal.tell(messages.MODULE_LOADED, MODULE=module)
     for change in prepared.changes:
-        journal.notice("sysctl changed", SYSCTL=change.key, FROM=change.old, TO=change.new)
+        journal.tell(messages.SYSCTL_CHANGED, SYSCTL=change.key, FROM=change.old, TO=change.new)
     for problem in prepared.problems:
-        journal.error("host not as it should be", PROBLEM=problem)
+        journal.tell(messages.HOST_PROBLEM, PROBLEM=problem)
     if prepared.changes:
         record = config.director.state_dir / "host-changes.json"
         try:
             history.save(record, remember(history.load(record), prepared.changes))
         except OSError as error:
-            journal.error("host changes not kept, only told above", PATH=record, REASON=error.strerror)
+            journal.tell(messages.HOST_UNRECORDED, PATH=record, REASON=error.strerror)

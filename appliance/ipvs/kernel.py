@@ -92,6 +92,15 @@ class IpvsKernel:
         counted = ((codec.decode_service(body), body) for body in self._service_bodies())
         return {service.key: counters.decode_service_counters(body) for service, body in counted if service is not None}
 
+    def connections(self, keys: Collection[ServiceKey]) -> dict[ServiceKey, int]:
+        """How many connections each of the named services has been given so far, without those that do not stand.
+
+        Raises:
+            KernelError: as for dump.
+        """
+        bodies = self._standing_bodies(keys)
+        return {key: counters.decode_service_counters(body).connections for key, body in bodies.items()}
+
     def destination_counters(self, key: ServiceKey) -> dict[tuple[object, int], DestinationCounters]:
         """What the kernel counted for each destination of a service, by the destination's identity.
 
@@ -124,18 +133,20 @@ class IpvsKernel:
         return self._netlink.dump(request, f"IPVS destinations of {key}")
 
     def _standing(self, keys: Collection[ServiceKey]) -> dict[ServiceKey, VirtualService]:
+        services = {key: codec.decode_service(body) for key, body in self._standing_bodies(keys).items()}
+        return {key: service for key, service in services.items() if service is not None}
+
+    def _standing_bodies(self, keys: Collection[ServiceKey]) -> dict[ServiceKey, bytes]:
         named = list(keys)
         answers = self._netlink.transact([Request(self._family, codec.encode_get_service(key)) for key in named])
-        services: dict[ServiceKey, VirtualService] = {}
+        bodies: dict[ServiceKey, bytes] = {}
         for key, answer in zip(named, answers, strict=True):
             if answer.errno == errno.ESRCH:
                 continue
             if answer.errno or not answer.replies:
                 raise KernelError("read IPVS service", str(key), answer.errno)
-            service = codec.decode_service(answer.replies[0])
-            if service is not None:
-                services[key] = service
-        return services
+            bodies[key] = answer.replies[0]
+        return bodies
 
     def _resolve(self) -> int:
         (answer,) = self._netlink.transact([Request(Control.TYPE, codec.encode_get_family())])

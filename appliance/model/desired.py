@@ -13,13 +13,15 @@ class Remark:
     """Something to say about the input.
 
     ``where`` names the place (``web.yaml:12``, ``service default/web``), ``what`` the value and what is wrong with it,
-    ``remedy`` what to write or do instead. ``owner`` is the service that it is about (``default/web``), if any.
+    ``remedy`` what to write or do instead. ``owner`` is the service that it is about (``default/web``), if any;
+    with ``in_cluster`` that is a Service in a cluster, and whoever wrote it may be anybody, not the operator.
     """
 
     where: str
     what: str
     remedy: str = ""
     owner: str = field(default="", compare=False)
+    in_cluster: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.what}"
@@ -52,13 +54,15 @@ class Announce(enum.Enum):
 class Backend:
     """One real server of a service. ``weight`` counts only while ``ready``; otherwise the kernel gets weight 0.
 
-    ``target`` is the name of the pod behind the address where the source knows it: for metrics, no part of what it is.
+    ``target`` is the name of what stands behind the address where the source knows it, and ``is_pod`` whether that is a
+    pod: for metrics, no part of what it is.
     """
 
     address: Address
     weight: int = 1
     ready: bool = True
     target: str = field(default="", compare=False)
+    is_pod: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,7 @@ class Snapshot:
     ``services`` are in the source's own order of precedence (of two claims to one VIP:port the first is the older).
     ``problems`` are parts that the source had to refuse, ``notes`` are those that it took otherwise than written.
     ``seen_s`` is when the source heard of the first thing that is new in it, on the director's clock; None is now.
+    ``listed`` says that it was made from a list: what it lacks was left out, and nobody said that it went.
     """
 
     source: str
@@ -116,6 +121,7 @@ class Snapshot:
     problems: tuple[Problem, ...] = ()
     notes: tuple[Note, ...] = ()
     seen_s: float | None = field(default=None, compare=False)
+    listed: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

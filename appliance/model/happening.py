@@ -15,12 +15,13 @@ class Reason(enum.Enum):
     DELETED_DESTINATION = "DeletedIPVSDestination"
     ANNOUNCED = "Announced"
     WITHDRAWN = "Withdrawn"
+    NOT_ANNOUNCED = "NotAnnounced"
     REFUSED = "Refused"
 
     @property
     def is_warning(self) -> bool:
         """Whether the owner of the service should look at it."""
-        return self in (Reason.WITHDRAWN, Reason.REFUSED)
+        return self in (Reason.WITHDRAWN, Reason.NOT_ANNOUNCED, Reason.REFUSED)
 
 
 @dataclass(frozen=True, slots=True)

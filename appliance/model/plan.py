@@ -76,20 +76,6 @@ AddressStep = EnsureLink | AddAddress | RemoveAddress
 Step = ServiceStep | AddressStep
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The difference between desired and observed.
-
-    ``build`` may run at any time. ``teardown`` may run only for VIPs that BIRD was seen not to export (I2).
-    """
-
-    build: tuple[Step, ...] = ()
-    teardown: tuple[Step, ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.build or self.teardown)
-
-
 class Outcome(enum.Enum):
     """How a step ended.
 

@@ -1,10 +1,12 @@
 """Route look-ups as rtnetlink bytes, and what the answers mean.
 
-Layouts are those of ``include/uapi/linux/rtnetlink.h`` (struct rtmsg, RTA_*, RTN_*).
+Layouts are those of ``include/uapi/linux/rtnetlink.h`` (struct rtmsg, RTA_*, RTAX_*, RTN_*), ``if_link.h`` (struct
+ifinfomsg, IFLA_*) and ``ipv6.h`` (DEVCONF_*).
 """
 
 import errno
 import struct
+from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Final
 
@@ -17,15 +19,41 @@ RTN_LOCAL = 2
 UNREACHABLE: Final = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EINVAL})
 """What a look-up answers when there is no route, and for routes of type unreachable, prohibit and blackhole."""
 
+_RTM_GETLINK = 18
 _RTM_GETROUTE = 26
 _RTMSG = struct.Struct("=BBBBBBBBI")
+_IFINFO = struct.Struct("=BxHiII")
 _U32 = struct.Struct("=I")
 _RTA_DST = 1
 _RTA_OIF = 4
+_RTA_METRICS = 8
+_RTAX_MTU = 2
+_IFLA_MTU = 4
+_IFLA_AF_SPEC = 26
+_IFLA_INET6_CONF = 2
+_DEVCONF_MTU6 = 2
 _LOOPBACK_INDEX = 1
 """LOOPBACK_IFINDEX: in every network namespace the loopback is the first link."""
 _AF_INET = 2
 _AF_INET6 = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What a look-up found: the type of the route (RTN_*), the index of the link that it leaves by, and its own MTU.
+
+    ``mtu`` is in bytes, 0 where the route has none and that of the link counts. It may be written in the route, or
+    learnt from a router that could not pass on a packet (``rt_fill_info`` in net/ipv4/route.c puts both here).
+    """
+
+    kind: int
+    link: int = 0
+    mtu: int = 0
+
+    @property
+    def usable(self) -> bool:
+        """Whether packets leave this machine by it."""
+        return self.kind == RTN_UNICAST and self.link != _LOOPBACK_INDEX
 
 
 def lookup_request(address: Address) -> Request:
@@ -35,17 +63,43 @@ def lookup_request(address: Address) -> Request:
     return Request(_RTM_GETROUTE, head + attribute(_RTA_DST, address.packed))
 
 
-def decode_route(body: bytes) -> tuple[int, bool]:
-    """The type of a route (RTN_*), and whether it leads into the loopback.
+def link_request(index: int) -> Request:
+    """Ask for one link by its index; ENODEV is the answer when there is none."""
+    return Request(_RTM_GETLINK, _IFINFO.pack(0, 0, index, 0, 0))
+
+
+def decode_route(body: bytes) -> Route:
+    """The route in the body of a message.
 
     Raises:
         KernelError: with EBADMSG, the bytes are not a route.
     """
     if len(body) < _RTMSG.size:
         raise malformed("route", 0)
-    kind = body[7]
-    link = attributes(body, _RTMSG.size).get(_RTA_OIF, b"")
-    return kind, len(link) == _U32.size and _U32.unpack(link)[0] == _LOOPBACK_INDEX
+    found = attributes(body, _RTMSG.size)
+    metrics = attributes(found.get(_RTA_METRICS, b""))
+    return Route(body[7], _number(found.get(_RTA_OIF, b"")), _number(metrics.get(_RTAX_MTU, b"")))
+
+
+def decode_link_mtu(body: bytes, version: int) -> int:
+    """The largest packet of IP ``version`` that the link in the body of a message takes, in bytes.
+
+    IPv6 has an MTU of its own on every link, which a router may lower (RFC 4861, MTU option).
+
+    Raises:
+        KernelError: with EBADMSG, the bytes are not a link, or one without an MTU.
+    """
+    if len(body) < _IFINFO.size:
+        raise malformed("link", 0)
+    found = attributes(body, _IFINFO.size)
+    mtu = _number(found.get(_IFLA_MTU, b""))
+    if not mtu:
+        raise malformed("MTU of a link", 0)
+    if version == 4:  # noqa: PLR2004 - the IP version
+        return mtu
+    families = attributes(found.get(_IFLA_AF_SPEC, b""))
+    settings = attributes(families.get(_AF_INET6, b"")).get(_IFLA_INET6_CONF, b"")
+    return min(mtu, _number(settings[_DEVCONF_MTU6 * _U32.size :][: _U32.size]) or mtu)
 
 
 def first_host(network: Network) -> Address:
@@ -56,3 +110,8 @@ def first_host(network: Network) -> Address:
 def last_host(network: Network) -> Address:
     """The highest address of ``network`` that a host can have."""
     return network[-1] if network.num_addresses <= 2 or network.version == 6 else network[-2]  # noqa: PLR2004  as above
+
+
+def _number(payload: bytes) -> int:
+    """The number in an attribute, 0 where there is none."""
+    return int(_U32.unpack(payload)[0]) if len(payload) == _U32.size else 0

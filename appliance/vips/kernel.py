@@ -54,6 +54,14 @@ class VipKernel:
         addresses = (codec.decode_address(body, link.index) for body in bodies)
         return ObservedLink(True, link.up, frozenset(address for address in addresses if address is not None))
 
+    def exists(self, name: str) -> bool:
+        """Whether there is a network link of this name, of any kind.
+
+        Raises:
+            KernelError: the kernel refused to say.
+        """
+        return self._find(name) is not None
+
     def apply(self, steps: Sequence[AddressStep]) -> tuple[StepResult, ...]:
         """Carry out ``steps``: the link first, then the addresses in order; same order and length as ``steps``.
 
@@ -91,11 +99,14 @@ class VipKernel:
         return outcome(EnsureLink(), raised.errno), raised.errno
 
     def _link(self) -> codec.Link | None:
-        (answer,) = self._netlink.transact([codec.link_request(self._name)])
+        return self._find(self._name)
+
+    def _find(self, name: str) -> codec.Link | None:
+        (answer,) = self._netlink.transact([codec.link_request(name)])
         if answer.errno == errno.ENODEV:
             return None
         if answer.errno or not answer.replies:
-            raise KernelError("read link", self._name, answer.errno)
+            raise KernelError("read link", name, answer.errno)
         return codec.decode_link(answer.replies[0])
 
 

@@ -1,6 +1,7 @@
 """What a scrape costs: its time and size, and how long it keeps the director's loop from other work."""
 
 import asyncio
+import gc
 import os
 import time
 from collections.abc import AsyncIterator
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 
+from appliance.director import garbage
 from appliance.director.loop import GLANCE, Director
 from appliance.director.observability import metrics_routes
 from appliance.director.scrape import Scraper
@@ -67,6 +69,8 @@ async def _measure(report: Report, folder: Path) -> None:
     async with AsyncExitStack() as stack:
         resources = stack.enter_context(ExitStack())
         director = await settled(resources, folder)
+        stack.callback(gc.set_threshold, *gc.get_threshold())
+        garbage.spare_what_lasts()  # as the daemon does
         counting = resources.enter_context(IpvsKernel())
         curl = await stack.enter_async_context(client())
         for destinations in (True, False):

@@ -70,6 +70,7 @@ class FakeIpvs(Faults):
     """The table of virtual services; error numbers and their order of precedence as in ``ip_vs_ctl.c``.
 
     ``has_ipv4`` False stands for a network namespace without any IPv4 address, where IPVS refuses IPv4 destinations.
+    ``connected`` is how many connections a service was given.
     """
 
     def __init__(self, schedulers: Collection[str] = SCHEDULERS, *, has_ipv4: bool = True) -> None:
@@ -78,6 +79,12 @@ class FakeIpvs(Faults):
         self.has_ipv4 = has_ipv4
         self._services: dict[ServiceKey, VirtualService] = {}
         self._destinations: dict[ServiceKey, list[Destination]] = {}
+        self.connected: dict[ServiceKey, int] = {}
+        self._left_out: frozenset[ServiceKey] = frozenset()
+
+    def leave_out(self, *keys: ServiceKey) -> None:
+        """From now on readings of the whole table are short of these."""
+        self._left_out = frozenset(keys)
 
     def flush(self) -> None:
         """What ``ipvsadm -C`` does."""
@@ -88,12 +95,16 @@ class FakeIpvs(Faults):
         """Nothing to give back."""
 
     def dump(self) -> dict[ServiceKey, ObservedService]:
-        return self.read(self._services)
+        return self.read([key for key in self._services if key not in self._left_out])
 
     def read(self, keys: Collection[ServiceKey]) -> dict[ServiceKey, ObservedService]:
         self.reading()
         standing = [key for key in keys if key in self._services]
         return {key: ObservedService(self._services[key], tuple(self._destinations[key])) for key in standing}
+
+    def connections(self, keys: Collection[ServiceKey]) -> dict[ServiceKey, int]:
+        self.reading()
+        return {key: self.connected.get(key, 0) for key in keys if key in self._services}
 
     def apply(self, steps: Sequence[ServiceStep]) -> tuple[StepResult, ...]:
         results = []
@@ -166,11 +177,12 @@ def _unacceptable(key: ServiceKey, destination: Destination) -> int:
 
 
 class FakeVips(Faults):
-    """The dummy link. ``taken`` stands for a link of its name that is no dummy."""
+    """The dummy link. ``taken`` stands for a link of its name that is no dummy, ``others`` are further links."""
 
     def __init__(self, *, taken: bool = False) -> None:
         super().__init__()
         self.taken = taken
+        self.others: set[str] = set()
         self._link = ObservedLink()
 
     def close(self) -> None:
@@ -188,6 +200,10 @@ class FakeVips(Faults):
     def delete_link(self) -> None:
         """What ``ip link del`` does."""
         self._link = ObservedLink()
+
+    def exists(self, name: str) -> bool:
+        self.reading()
+        return name in self.others
 
     def dump(self) -> ObservedLink:
         self.reading()
@@ -229,6 +245,7 @@ class FakeRoutes(Faults):
     def __init__(self) -> None:
         super().__init__()
         self._lost: tuple[Network, ...] = ()
+        self._mtus: dict[Network | None, int] = {}
 
     def close(self) -> None:
         """Nothing to give back."""
@@ -241,9 +258,17 @@ class FakeRoutes(Faults):
         """From now on there is a route to everything."""
         self._lost = ()
 
-    def unroutable(self, subnets: Collection[Network]) -> frozenset[Network]:
+    def set_mtu(self, mtu: int, network: Network | None = None) -> None:
+        """From now on this is the path MTU into ``network`` (default: everywhere); it is 1500 elsewhere."""
+        self._mtus = {network: mtu}
+
+    def path_mtus(self, subnets: Collection[Network]) -> dict[Network, int]:
         self.reading()
-        return frozenset(subnet for subnet in subnets if any(_within(subnet, lost) for lost in self._lost))
+        reached = [subnet for subnet in subnets if not any(_within(subnet, lost) for lost in self._lost)]
+        return {subnet: self._mtu_into(subnet) for subnet in reached}
+
+    def _mtu_into(self, subnet: Network) -> int:
+        return next((mtu for network, mtu in self._mtus.items() if network is None or _within(subnet, network)), 1500)
 
 
 def _within(subnet: Network, network: Network) -> bool:

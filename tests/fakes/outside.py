@@ -8,18 +8,21 @@ from typing import Any
 from appliance.errors import BirdError, SourceError
 from appliance.model.address import Address
 from appliance.model.desired import Snapshot
-from appliance.model.routing import PeerView, Routing
+from appliance.model.routing import Announcement, PeerView, Routing
 
 
 class FakeRouter:
     """BIRD with two established peers that is told and read like the real one.
 
-    ``history`` holds every set it was told, in order; ``fault`` is raised instead of an answer while it is set,
-    ``refusal`` where it is to take over its configuration; ``deaf`` keeps the old routes although it says yes.
+    ``history`` holds every set of VIPs it was told, in order, ``told`` the whole of the latest; ``fault`` is raised
+    instead of an answer while it is set, ``refusal`` where it is to take over its configuration;
+    ``deaf`` keeps the old routes although it says yes.
     """
 
     def __init__(self, held: frozenset[Address] = frozenset()) -> None:
         self.held = held
+        self.depreferred: frozenset[Address] = frozenset()
+        self.told = Announcement(held)
         self.history: list[frozenset[Address]] = []
         self.observations = 0
         self.installs = 0
@@ -27,6 +30,8 @@ class FakeRouter:
         self.refusal: BirdError | None = None
         self.deaf = False
         self.wait_s = 0.0
+        self.disabled: frozenset[str] = frozenset()
+        self._restarts: asyncio.Queue[None] = asyncio.Queue()
 
     async def install(self) -> None:
         self.installs += 1
@@ -41,15 +46,26 @@ class FakeRouter:
         peers = tuple(
             PeerView(name, established=True, state="Established", exported=self.held) for name in ("r1", "r2")
         )
-        return Routing("2.17", self.held, peers)
+        return Routing("2.17", self.held, self.depreferred, peers, self.disabled)
 
-    async def publish(self, vips: frozenset[Address]) -> Routing:
+    async def publish(self, announcement: Announcement) -> Routing:
         if self.fault is not None:
             raise self.fault
-        self.history.append(vips)
+        self.history.append(announcement.vips)
+        self.told = announcement
         if not self.deaf:
-            self.held = vips
+            self.held, self.depreferred = announcement.vips, announcement.depreferred
+            self.disabled = frozenset()
         return await self.observe()
+
+    def restart(self) -> None:
+        """Have it noticed that BIRD was started anew."""
+        self._restarts.put_nowait(None)
+
+    async def changes(self) -> AsyncIterator[None]:
+        while True:
+            await self._restarts.get()
+            yield
 
     def ready_in_s(self, now_s: float) -> float:  # noqa: ARG002 - the port's signature
         return self.wait_s

@@ -3,8 +3,10 @@
 import re
 from dataclasses import dataclass
 from ipaddress import ip_address
+from pathlib import Path
 
 from tests.lab.birdhost import Bird
+from tests.lab.hosts import RUN
 from tests.lab.plan import DIRECTOR_AS, DIRECTORS, LINKS, ROUTER_AS, Address
 
 
@@ -43,6 +45,24 @@ class Router(Bird):
         shown = self.birdc(f"show route {vip}/{length} all")
         return set(re.findall(r"via \S+ on (\w+)", shown))
 
+    def marked(self, vip: Address | str) -> set[str]:
+        """The directors whose route to the VIP carries all by which a router is to avoid it.
+
+        That is the community GRACEFUL_SHUTDOWN (RFC 8326), a longer AS path and a high MED.
+        """
+        length = ip_address(str(vip)).max_prefixlen
+        path, marks = f"BGP.as_path: {DIRECTOR_AS} {DIRECTOR_AS}", ("(65535,0)", f"BGP.med: {2**32 - 2}")
+        routes = self.birdc(f"show route {vip}/{length} all").split("unicast [")[1:]
+        marked = {route for route in routes if path in route and all(mark in route for mark in marks)}
+        half = {route for route in routes if route not in marked and any(mark in route for mark in (path, *marks))}
+        assert not half, f"a route that is de-preferred by halves: {half}"
+        return {route.split(maxsplit=1)[0].removesuffix("_v6") for route in marked}
+
+    @property
+    def trace(self) -> Path:
+        """Where BIRD writes what it hears, route by route, with the time of day to the microsecond."""
+        return self.folder / "trace.log"
+
     def sessions(self) -> dict[str, Session]:
         """Every BGP session by name: ``director1`` and ``director2`` over IPv4, ``director1_v6`` ... over IPv6.
 
@@ -67,6 +87,8 @@ def router_config() -> str:
     """The router's BIRD configuration: it takes what the directors say and uses all equal routes at once."""
     head = f"""\
 log stderr all;
+log "{RUN}/router/trace.log" {{ trace }};
+timeformat log iso long us;
 router id {LINKS["client"].router4};
 protocol device {{ }}
 protocol kernel kernel4 {{ ipv4 {{ import none; export all; }}; merge paths on; }}

@@ -1,7 +1,7 @@
 """The appliance in the lab: two directors that run our daemon, on service files that a test writes."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +18,11 @@ STARTED_WITHIN_S = 40.0
 BOTH = frozenset({"director1", "director2"})
 
 
-def daemon_config(director: Director, services: Path, sources: str = "") -> str:
-    """The whole configuration of one director; ``sources`` are others than the files in ``services``."""
+def daemon_config(director: Director, services: Path, sources: str = "", gate: str = "", daemon: str = "") -> str:
+    """The whole configuration of one director; ``sources`` are others than the files in ``services``.
+
+    ``gate`` and ``daemon`` are further keys of the sections gate and director.
+    """
     link, folder = director.link, director.folder
     return f"""\
 node: {{name: {director.name}, router_id: {link.host4}, uplinks: [eth0]}}
@@ -27,7 +30,7 @@ pools:
   - {{name: lab, cidrs: ["{POOL4}", "{POOL6}"]}}
 sources: {sources or f"{{file: {{path: {services}}}}}"}
 ipvs: {{drain_time_s: 4}}
-gate: {{settle_s: 1}}
+gate: {{settle_s: 1{gate and ", "}{gate}}}
 bgp:
   local_as: {DIRECTOR_AS}
   peers:
@@ -37,39 +40,59 @@ bird:
   control_socket: {director.bird_socket}
   config_path: {director.bird_config}
   include_dir: {folder}/include
-director: {{runtime_dir: {folder}/run, state_dir: {folder}/state}}
+director: {{runtime_dir: {folder}/run, state_dir: {folder}/state{daemon and ", "}{daemon}}}
 """
 
 
 @dataclass
 class Serving:
-    """Both directors with their daemons, and the services that they read: files, or what ``sources`` says."""
+    """Both directors with their daemons, and the services that they read: files, or what ``sources`` says.
+
+    ``settings`` are further lines of their configuration, ``gate`` and ``daemon`` further keys of two of its sections.
+    """
 
     lab: Lab
     services: Path
     sources: str = ""
+    settings: str = ""
+    gate: str = ""
+    daemon: str = ""
+    served: Sequence[str] = ()
     daemons: dict[str, Process] = field(default_factory=dict)
 
     def write(
-        self, name: str, vip: str, servers: Iterable[Server] | None = None, ports: Sequence[object] = (80,)
+        self,
+        name: str,
+        vip: str,
+        servers: Iterable[Server] | None = None,
+        ports: Sequence[object] = (80,),
+        more: Iterable[str] = (),
+        **keys: object,
     ) -> None:
-        """Say in a file of its own that ``vip`` is served by these servers (default: by all)."""
+        """Say in a file of its own that ``vip`` is served by these servers (default: by all) and by ``more``."""
         backends = [
             str(server.address4 if ":" not in vip else server.address6)
             for server in (self.lab.servers if servers is None else servers)
         ]
-        document = {"name": name, "vip": vip, "ports": list(ports), "backends": backends}
+        self.write_all(name, [{"name": name, "vip": vip, "ports": list(ports), "backends": [*backends, *more], **keys}])
+
+    def write_all(self, name: str, services: Sequence[Mapping[str, object]]) -> None:
+        """Put these services into one file."""
         fresh = self.services / f".{name}.new"
-        fresh.write_text(json.dumps(document))
+        fresh.write_text(json.dumps({"services": list(services)}))
         fresh.rename(self.services / f"{name}.yaml")
 
-    def start(self, director: Director) -> Process:
-        """Start the daemon of a director, and first its BIRD where none runs."""
-        path = director.write("appliance.yaml", daemon_config(director, self.services, self.sources))
+    def start(self, director: Director, *, release: Sequence[str] = (), under: Sequence[str] = ()) -> Process:
+        """Start the daemon of a director, and first its BIRD where none runs.
+
+        ``release`` is another program than ours, ``under`` a command that starts it (``env``, ``prlimit``).
+        """
+        text = daemon_config(director, self.services, self.sources, self.gate, self.daemon) + self.settings
+        path = director.write("appliance.yaml", text)
         if not any(process.running for process in director.processes if process.name.endswith("/bird")):
             (director.folder / "include").mkdir(exist_ok=True)
             director.start_bird(render_config(load(path)))
-        daemon = director.start_daemon(path.read_text())
+        daemon = director.start_daemon(path.read_text(), release=release, under=under)
         self.daemons[director.name] = daemon
         return daemon
 
@@ -77,6 +100,25 @@ class Serving:
         """``balanced status --json`` of a director."""
         socket = director.folder / "run/control.sock"
         answer: dict[str, Any] = json.loads(director.balanced("status", "--json", "--socket", str(socket), check=False))
+        return answer
+
+    @property
+    def vips(self) -> list[str]:
+        """Every VIP to be announced: ``served``, or those to which the files give a backend, by the files' names."""
+        if self.served:
+            return list(self.served)
+        documents = [json.loads(path.read_text()) for path in sorted(self.services.glob("*.yaml"))]
+        return [each["vip"] for document in documents for each in document["services"] if each["backends"]]
+
+    def await_passes(self, director: Director, number: int, within_s: float = 40.0) -> None:
+        """Wait until the director has looked at its work so many times more."""
+        passes = self.asked(director)["passes"]
+        wait_until(lambda: self.asked(director)["passes"] >= passes + number, within_s, f"{number} passes more")
+
+    def asked(self, director: Director) -> dict[str, Any]:
+        """The same as ``status``, asked for without a process, which takes a second here."""
+        answer: Any = ask(director.folder / "run/control.sock", "status")
+        assert isinstance(answer, dict)
         return answer
 
     def repairs(self, director: Director) -> int:

@@ -1,6 +1,6 @@
 """Runs the lab tests in several kernels at once: ``python -m tests.lab.shards [--kernels N] PYTEST-ARGUMENTS...``.
 
-Each kernel has one CPU and takes every Nth test. Output lines carry the number of their kernel; the last line counts
+Each kernel has one CPU and takes some of the files. Output lines carry the number of their kernel; the last line counts
 the tests of all of them.
 """
 
@@ -50,7 +50,7 @@ def main() -> int:
     """Run the shards; 0 when every test of every shard passed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kernels", default="", help="how many (one for each core, at most two)")
-    parser.add_argument("--timeout-s", type=float, default=900.0, help="end them after this time (900)")
+    parser.add_argument("--timeout-s", type=float, default=2400.0, help="end them after this time (2400)")
     options, arguments = parser.parse_known_args()
     shards = int(options.kernels or min(2, os.cpu_count() or 1))
     signal.signal(signal.SIGTERM, interrupt)

@@ -10,7 +10,7 @@ Every host but the router has one link, ``eth0``; the router's end of it has the
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -60,10 +60,11 @@ class Director(Bird, Station):
         """The IPVS table as ``ipvsadm -Ln`` prints it."""
         return self.run(["ipvsadm", "-Ln"])
 
-    def start_daemon(self, config: str) -> Process:
-        """Write the configuration and start ``balanced director`` with it."""
+    def start_daemon(self, config: str, *, release: Sequence[str] = (), under: Sequence[str] = ()) -> Process:
+        """Write the configuration and start ``balanced director`` with it, or another program; ``under`` starts it."""
         path = self.write("appliance.yaml", config)
-        return self.start([str(TREE / ".venv/bin/balanced"), "director", "--config", str(path)], "director")
+        program = release or (str(TREE / ".venv/bin/balanced"), "director", "--config", str(path))
+        return self.start([*under, *program], "director")
 
     def balanced(self, *arguments: str, check: bool = True) -> str:
         """Run a ``balanced`` command and return its output."""

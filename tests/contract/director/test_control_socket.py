@@ -8,6 +8,7 @@ import grp
 import json
 import os
 import pwd
+import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
@@ -19,7 +20,8 @@ import pytest
 from appliance.cli import client
 from appliance.cli.client import ask
 from appliance.director import control
-from appliance.director.control import MAX_REQUEST_BYTES, ControlSocket
+from appliance.director.control import MAX_REQUEST_BYTES, ControlSocket, Verb, question
+from appliance.director.operator import DrainOrder
 from appliance.errors import ConfigError, ControlError
 
 DEADLINE_S = 20
@@ -37,7 +39,8 @@ async def in_time(work: Awaitable[Any]) -> Any:
 @asynccontextmanager
 async def served(path: Path, group: str | None = None) -> AsyncIterator[None]:
     """A control socket that listens while the block runs."""
-    task = asyncio.create_task(ControlSocket(path, {"status": lambda: STATUS}, group).serve())
+    verbs: dict[str, Verb[Any]] = {"status": question(lambda: STATUS), "drain": Verb(_drained, DrainOrder)}
+    task = asyncio.create_task(ControlSocket(path, verbs, group).serve())
     while not await _answers(path):
         assert not task.done(), task.result()
     try:
@@ -45,6 +48,12 @@ async def served(path: Path, group: str | None = None) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await in_time(asyncio.wait([task]))
+
+
+async def _drained(order: DrainOrder, who: str) -> object:
+    if order.vip == "never":
+        raise ControlError("never is no address", hint="write one")
+    return {"vip": order.vip, "who": who}
 
 
 async def _answers(path: Path) -> bool:
@@ -135,7 +144,7 @@ def test_what_is_no_request_is_refused_with_the_verbs_there_are(request_: bytes,
     async def story() -> None:
         async with served(folder / "control.sock"):
             answer = json.loads(await said(folder / "control.sock", request_))
-            assert answer == {"ok": False, "error": "unknown request (verbs: status)"}
+            assert answer == {"ok": False, "error": "unknown request (verbs: drain, status)"}
             assert json.loads(await said(folder / "control.sock", b'{"verb": "status"}\n'))["ok"]
 
     asyncio.run(story())
@@ -285,7 +294,7 @@ def test_nobody_listening_is_told_with_the_remedy(folder: Path) -> None:
 def test_a_refusal_reaches_the_operator(folder: Path) -> None:
     async def story() -> None:
         async with served(folder / "control.sock"):
-            with pytest.raises(ControlError, match=r"the director refused: unknown request \(verbs: status\)"):
+            with pytest.raises(ControlError, match=r"the director refused: unknown request \(verbs: drain, status\)"):
                 await asyncio.to_thread(ask, folder / "control.sock", "reboot")
 
     asyncio.run(story())
@@ -319,5 +328,35 @@ def test_an_answer_that_is_none_is_told(
         with pytest.raises(ControlError, match=message):
             await asyncio.to_thread(ask, folder / "control.sock", "status")
         server.close()
+
+    asyncio.run(story())
+
+
+def test_an_order_is_carried_out_for_whom_the_kernel_names(folder: Path) -> None:
+    async def story() -> None:
+        async with served(folder / "control.sock"):
+            answer = await asyncio.to_thread(ask, folder / "control.sock", "drain", {"vip": "10.50.0.1"})
+            assert isinstance(answer, dict)
+            assert answer["vip"] == "10.50.0.1"
+            assert answer["who"].endswith(pwd.getpwuid(os.geteuid()).pw_name)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        pytest.param({"vip": "never"}, "never is no address", id="what the director refuses"),
+        pytest.param({"vip": 7}, "Expected `str`, got `int` - at `$.vip`", id="another type"),
+        pytest.param({"vips": "10.50.0.1"}, "unknown field `vips`", id="an unknown argument"),
+    ],
+)
+def test_an_order_that_cannot_be_taken_is_refused_with_the_reason(
+    arguments: dict[str, object], said: str, folder: Path
+) -> None:
+    async def story() -> None:
+        async with served(folder / "control.sock"):
+            with pytest.raises(ControlError, match=re.escape(said)):
+                await asyncio.to_thread(ask, folder / "control.sock", "drain", arguments)
 
     asyncio.run(story())

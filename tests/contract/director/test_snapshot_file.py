@@ -21,6 +21,7 @@ addresses = st.ip_addresses()
 words = st.text(max_size=8)
 flags = st.integers(0, 0x3F).map(ServiceFlag)
 tunnels = st.builds(Tunnel, st.sampled_from(TunnelType), st.integers(0, 65535), st.integers(0, 3).map(TunnelFlag))
+backends = st.builds(Backend, addresses, st.integers(0, 65535), st.booleans(), words, st.booleans())
 services = st.builds(
     DesiredService,
     key=st.builds(ServiceKey, addresses, st.sampled_from(Protocol), st.integers(1, 65535)),
@@ -28,9 +29,7 @@ services = st.builds(
     scheduler=words,
     flags=flags,
     tunnel=tunnels,
-    backends=st.lists(st.builds(Backend, addresses, st.integers(0, 65535), st.booleans(), words), max_size=3).map(
-        tuple
-    ),
+    backends=st.lists(backends, max_size=3).map(tuple),
     persistence_s=st.integers(0, 86400),
     announce=st.sampled_from(Announce),
     drain_s=st.none() | st.floats(0, 86400),
@@ -40,8 +39,8 @@ snapshots = st.builds(
     Snapshot,
     words,
     st.lists(services, max_size=3).map(tuple),
-    st.lists(st.builds(Problem, words, words, words, words), max_size=2).map(tuple),
-    st.lists(st.builds(Note, words, words, words, words), max_size=2).map(tuple),
+    st.lists(st.builds(Problem, words, words, words, words, st.booleans()), max_size=2).map(tuple),
+    st.lists(st.builds(Note, words, words, words, words, st.booleans()), max_size=2).map(tuple),
 )
 times = st.integers(0, 2**31).map(lambda at: datetime.fromtimestamp(at, UTC))
 kept_sources = st.dictionaries(words, st.builds(Kept, snapshots, times, words), max_size=3)

@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 from appliance.director.ports import Link, Routes
 from appliance.model.observed import ObservedLink
 from appliance.model.plan import AddAddress, AddressStep, EnsureLink, RemoveAddress
-from tests.fakes.kernel import FakeRoutes
+from tests.fakes.kernel import FakeRoutes, FakeVips
 
 V4, V6, OTHER = ip_address("10.50.0.1"), ip_address("2001:db8::50"), ip_address("10.50.0.2")
 
@@ -43,8 +43,17 @@ def test_an_address_without_a_link_may_work_later(vips: Link) -> None:
     assert vips.apply([]) == ()
 
 
-def test_nothing_asked_is_nothing_unroutable(routes: Routes) -> None:
-    assert routes.unroutable([]) == frozenset()
+def test_a_link_of_any_name_and_kind_is_seen(vips: Link, ip: Callable[..., None]) -> None:
+    assert not vips.exists("kube-ipvs0")
+    if isinstance(vips, FakeVips):
+        vips.others.add("kube-ipvs0")
+    else:
+        ip("link", "add", "kube-ipvs0", "type", "dummy")
+    assert vips.exists("kube-ipvs0")
+
+
+def test_nothing_asked_is_nothing_found(routes: Routes) -> None:
+    assert routes.path_mtus([]) == {}
 
 
 def test_a_network_with_a_route_is_reachable(routes: Routes, ip: Callable[..., None]) -> None:
@@ -53,11 +62,23 @@ def test_a_network_with_a_route_is_reachable(routes: Routes, ip: Callable[..., N
         ip("link", "add", "up0", "type", "dummy")
         ip("link", "set", "up0", "up")
         ip("route", "add", str(network), "dev", "up0")
-    assert routes.unroutable([network]) == frozenset()
+    assert routes.path_mtus([network]) == {network: 1500}
 
 
-def test_networks_without_a_route_are_named(routes: Routes) -> None:
+def test_a_path_is_as_wide_as_its_link(routes: Routes, ip: Callable[..., None]) -> None:
+    wide, small = ip_network("10.60.0.0/24"), ip_network("10.61.0.0/24")
+    if isinstance(routes, FakeRoutes):
+        routes.set_mtu(1400, small)
+    else:
+        for name, network, mtu in (("up0", wide, 1500), ("up1", small, 1400)):
+            ip("link", "add", name, "mtu", str(mtu), "type", "dummy")
+            ip("link", "set", name, "up")
+            ip("route", "add", str(network), "dev", name)
+    assert routes.path_mtus([wide, small]) == {wide: 1500, small: 1400}
+
+
+def test_networks_without_a_route_are_not_found(routes: Routes) -> None:
     networks = [ip_network("10.60.0.0/24"), ip_network("2001:db8:6::/64")]
     if isinstance(routes, FakeRoutes):
         routes.lose(ip_network("10.0.0.0/8"), networks[1])
-    assert routes.unroutable(networks) == frozenset(networks)
+    assert routes.path_mtus(networks) == {}

@@ -1,10 +1,13 @@
 """Links, addresses and routes that somebody else changes: what our readings and our monitor make of it."""
 
 import asyncio
+import contextlib
 import errno
 import socket
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 
 import pytest
 
@@ -103,7 +106,88 @@ def test_routes_of_every_kind_are_judged(ip: Ip) -> None:
     bad |= {ip_network(f"198.18.{place}.0/24") for place in range(1, 5)}
     bad |= {ip_network(f"2001:db8:9{place}::/64") for place in range(1, 5)}
     with RouteKernel() as routes:
-        assert routes.unroutable(good | bad) == bad
+        assert routes.path_mtus(good | bad).keys() == good
+
+
+def carries(*networks: str) -> dict[str, int]:
+    with RouteKernel() as routes:
+        return {str(network): mtu for network, mtu in routes.path_mtus(list(map(ip_network, networks))).items()}
+
+
+def test_the_smallest_of_what_link_and_route_say_is_the_mtu_of_the_path(ip: Ip) -> None:
+    ip("link", "add", "up0", "mtu", "9000", "type", "dummy")
+    ip("link", "set", "up0", "up")
+    ip("address", "add", "192.0.2.1/24", "dev", "up0")
+    ip("-6", "address", "add", "2001:db8:5::1/64", "dev", "up0", "nodad")
+    for version, network, gateway in (("-4", "198.18.0.0/24", "192.0.2.9"), ("-6", "2001:db8:6::/64", "2001:db8:5::9")):
+        ip(version, "route", "add", network, "via", gateway, "mtu", "1400")
+    on_link, routed = ("192.0.2.0/24", "2001:db8:5::/64"), ("198.18.0.0/24", "2001:db8:6::/64")
+    assert carries(*on_link, *routed) == {**dict.fromkeys(on_link, 9000), **dict.fromkeys(routed, 1400)}
+    ip("link", "set", "up0", "mtu", "1300")
+    assert carries(*on_link, *routed) == dict.fromkeys(on_link + routed, 1300)
+
+
+def test_ipv6_has_an_mtu_of_its_own_on_a_link(ip: Ip) -> None:
+    ip("link", "add", "up0", "type", "dummy")
+    ip("link", "set", "up0", "up")
+    ip("address", "add", "192.0.2.1/24", "dev", "up0")
+    ip("-6", "address", "add", "2001:db8:5::1/64", "dev", "up0", "nodad")
+    Path("/proc/sys/net/ipv6/conf/up0/mtu").write_text("1280")
+    assert carries("192.0.2.0/24", "2001:db8:5::/64") == {"192.0.2.0/24": 1500, "2001:db8:5::/64": 1280}
+
+
+@pytest.fixture
+def router(ip: Ip) -> Iterator[None]:
+    """A namespace ``mid`` that routes on to 10.60.0.0/24 and 2001:db8:60::/64, through a link of 1,400 bytes."""
+    ip("netns", "add", "mid")
+    try:
+        ip("link", "add", "up0", "type", "veth", "peer", "name", "down0", "netns", "mid")
+        ip("-n", "mid", "link", "add", "far0", "mtu", "1400", "type", "dummy")
+        for sysctl in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
+            ip("netns", "exec", "mid", "sysctl", "-qw", f"{sysctl}=1")
+        for place, link, host in (([], "up0", 1), (["-n", "mid"], "down0", 2), (["-n", "mid"], "far0", 9)):
+            own = (
+                ("10.60.0.9/24", "2001:db8:60::9/64") if host == 9 else (f"192.0.2.{host}/24", f"2001:db8:5::{host}/64")
+            )
+            ip(*place, "link", "set", link, "up")
+            ip(*place, "address", "add", own[0], "dev", link)
+            ip(*place, "address", "add", own[1], "dev", link, "nodad")
+        ip("route", "add", "10.60.0.0/24", "via", "192.0.2.2")
+        ip("-6", "route", "add", "2001:db8:60::/64", "via", "2001:db8:5::2")
+        yield
+    finally:
+        ip("netns", "delete", "mid")
+
+
+@pytest.mark.usefixtures("router")
+@pytest.mark.parametrize(
+    ("subnet", "first", "option"),
+    [
+        # IP_MTU_DISCOVER, IPV6_MTU_DISCOVER: PMTUDISC_DO (linux/in.h, in6.h). What is too large is not fragmented.
+        pytest.param("10.60.0.0/24", "10.60.0.1", (socket.IPPROTO_IP, 10, 2), id="IPv4"),
+        pytest.param("2001:db8:60::/64", "2001:db8:60::1", (socket.IPPROTO_IPV6, 23, 2), id="IPv6"),
+    ],
+)
+def test_what_a_router_says_of_a_smaller_link_beyond_it_counts(
+    subnet: str, first: str, option: tuple[int, int, int]
+) -> None:
+    assert carries(subnet) == {subnet: 1500}
+    deadline_s = time.monotonic() + 10
+    with socket.socket(socket.AF_INET6 if ":" in first else socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.setsockopt(*option)
+        sender.connect((first, 9))
+        while carries(subnet) == {subnet: 1500} and time.monotonic() < deadline_s:
+            with contextlib.suppress(OSError):  # the kernel hands on what the router said
+                sender.send(bytes(1440))
+    assert carries(subnet) == {subnet: 1400}
+
+
+def test_one_reading_asks_for_two_thousand_subnets(ip: Ip) -> None:
+    ip("link", "add", "up0", "type", "dummy")
+    ip("link", "set", "up0", "up")
+    ip("route", "add", "10.0.0.0/8", "dev", "up0")
+    subnets = [f"10.{place >> 8}.{place & 255}.0/24" for place in range(2000)]
+    assert carries(*subnets) == dict.fromkeys(subnets, 1500)
 
 
 def test_the_monitor_says_that_something_changed_and_is_quiet_otherwise(ip: Ip) -> None:

@@ -64,7 +64,7 @@ def test_a_name_comes_back_as_that_name_or_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("value", [7, "plain text", None, ["a"]])
 def test_a_template_cannot_print_what_nothing_has_checked(value: object) -> None:
-    template = render._ENVIRONMENT.from_string("name: {{ value }}")
+    template = render._TEMPLATES.from_string("name: {{ value }}")
     with pytest.raises(TypeError, match="which nothing has checked"):
         template.render(value=value)
 

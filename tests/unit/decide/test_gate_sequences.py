@@ -152,6 +152,16 @@ def busiest_minute(times_s: list[float]) -> int:
     return max(sum(1 for each in times_s if start_s <= each < start_s + 60) for start_s in times_s)
 
 
+def test_proofs_of_one_moment_count_once() -> None:
+    """A dozen passes between two flaps prove nothing that one of them does not."""
+    policy = GatePolicy(rise=3, apart_s=0.2)
+    history = [(0.01, Evidence(GOOD))] * 50
+
+    announced = [moment.after.announce for moment in replay(GateState(), history, policy)]
+
+    assert announced.index(True) == 40
+
+
 def test_a_vip_flapping_at_10_hz_is_announced_at_most_six_times_a_minute() -> None:
     """The default policy: after a free flap, holds of 1, 2, 4, 8, 16, 32 s, then 60 s."""
     withdrawn_s, announced_s = flapping(GatePolicy())

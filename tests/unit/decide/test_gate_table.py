@@ -1,5 +1,7 @@
 """The gate, state by state and evidence by evidence: the whole table, with the exact words."""
 
+from dataclasses import replace
+
 import pytest
 
 from appliance.decide.gate import Evidence, GatePolicy, GateState, Phase, adopted, forgotten, hold_s, step
@@ -29,6 +31,7 @@ EVIDENCE = {
     "bad": Evidence(BAD),
     "bad in spite of repair": Evidence(BAD, repaired=True),
     "unwanted": Evidence(None),
+    "caution": Evidence(replace(GOOD, caution="path MTU too small")),
 }
 
 UP, DOWN = Phase.UP, Phase.DOWN
@@ -36,24 +39,25 @@ READ_BACK = (UP, 3, GOOD.reason)
 ADOPTED = (UP, 0, GOOD.reason)
 WITHDRAWN = (DOWN, 0, BAD.reason)
 UNWANTED = (DOWN, 0, "no longer wanted")
+REFUSED = (DOWN, 0, "path MTU too small")
 FROM_ZERO = (DOWN, 0, "proven 0 of 3 times")
 UNDONE = (DOWN, 0, "repaired 3 times within 2.5 s: something keeps undoing it")
 HELD = (DOWN, 3, "proven, held down 3 s more after 4 flaps")
 
 TABLE = {
-    "fresh": ((DOWN, 1, "proven 1 of 3 times"), FROM_ZERO, WITHDRAWN, WITHDRAWN, UNWANTED),
-    "proven once": ((DOWN, 2, "proven 2 of 3 times"), FROM_ZERO, WITHDRAWN, WITHDRAWN, UNWANTED),
-    "proven twice": (READ_BACK, FROM_ZERO, WITHDRAWN, WITHDRAWN, UNWANTED),
-    "proven twice, held": (HELD, FROM_ZERO, WITHDRAWN, WITHDRAWN, UNWANTED),
-    "proven, held": (HELD, FROM_ZERO, WITHDRAWN, WITHDRAWN, UNWANTED),
-    "proven, hold over": (READ_BACK, FROM_ZERO, WITHDRAWN, WITHDRAWN, UNWANTED),
-    "down for repairs": (UNDONE, UNDONE, WITHDRAWN, WITHDRAWN, UNWANTED),
-    "up": (READ_BACK, READ_BACK, WITHDRAWN, WITHDRAWN, UNWANTED),
-    "up, adopted": (ADOPTED, ADOPTED, WITHDRAWN, WITHDRAWN, UNWANTED),
-    "up, one repair": (READ_BACK, READ_BACK, WITHDRAWN, WITHDRAWN, UNWANTED),
-    "up, two repairs": (READ_BACK, UNDONE, WITHDRAWN, WITHDRAWN, UNWANTED),
-    "up, two repairs, one just recent": (READ_BACK, UNDONE, WITHDRAWN, WITHDRAWN, UNWANTED),
-    "up, two old repairs": (READ_BACK, READ_BACK, WITHDRAWN, WITHDRAWN, UNWANTED),
+    "fresh": ((DOWN, 1, "proven 1 of 3 times"), FROM_ZERO, WITHDRAWN, WITHDRAWN, UNWANTED, REFUSED),
+    "proven once": ((DOWN, 2, "proven 2 of 3 times"), FROM_ZERO, WITHDRAWN, WITHDRAWN, UNWANTED, REFUSED),
+    "proven twice": (READ_BACK, FROM_ZERO, WITHDRAWN, WITHDRAWN, UNWANTED, REFUSED),
+    "proven twice, held": (HELD, FROM_ZERO, WITHDRAWN, WITHDRAWN, UNWANTED, REFUSED),
+    "proven, held": (HELD, FROM_ZERO, WITHDRAWN, WITHDRAWN, UNWANTED, REFUSED),
+    "proven, hold over": (READ_BACK, FROM_ZERO, WITHDRAWN, WITHDRAWN, UNWANTED, REFUSED),
+    "down for repairs": (UNDONE, UNDONE, WITHDRAWN, WITHDRAWN, UNWANTED, UNDONE),
+    "up": (READ_BACK, READ_BACK, WITHDRAWN, WITHDRAWN, UNWANTED, READ_BACK),
+    "up, adopted": (ADOPTED, ADOPTED, WITHDRAWN, WITHDRAWN, UNWANTED, ADOPTED),
+    "up, one repair": (READ_BACK, READ_BACK, WITHDRAWN, WITHDRAWN, UNWANTED, READ_BACK),
+    "up, two repairs": (READ_BACK, UNDONE, WITHDRAWN, WITHDRAWN, UNWANTED, READ_BACK),
+    "up, two repairs, one just recent": (READ_BACK, UNDONE, WITHDRAWN, WITHDRAWN, UNWANTED, READ_BACK),
+    "up, two old repairs": (READ_BACK, READ_BACK, WITHDRAWN, WITHDRAWN, UNWANTED, READ_BACK),
 }
 
 

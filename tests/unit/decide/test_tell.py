@@ -5,7 +5,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from appliance.decide.tell import announced, programmed, refused
+from appliance.decide.tell import Silence, announced, programmed, refused, silences
+from appliance.model.address import Address
 from appliance.model.desired import Problem
 from appliance.model.happening import Happening, Reason
 from appliance.model.plan import (
@@ -87,13 +88,45 @@ def test_everybody_on_a_vip_hears_when_it_comes_and_why_it_goes() -> None:
 
 
 def test_a_problem_is_told_once_to_whom_it_concerns() -> None:
-    old = Problem("service default/web: port 80", "refused", "mend it", "default/web")
-    new = Problem("service default/api: vip", "is outside", "move it", "default/api")
+    old = Problem("service default/web: port 80", "refused", "mend it", "default/web", in_cluster=True)
+    new = Problem("service default/api: vip", "is outside", "move it", "default/api", in_cluster=True)
     nobodys = Problem("web.yaml:1", "unreadable")
-    assert list(refused([old], [old, new, nobodys])) == [
+    of_a_file = Problem("web.yaml:2: vip", "is outside", "move it", "default/api")
+    assert list(refused([old], [old, new, nobodys, of_a_file])) == [
         Happening("default/api", Reason.REFUSED, "service default/api: vip: is outside (move it)")
     ]
 
 
 def test_only_what_an_owner_should_look_at_is_a_warning() -> None:
-    assert {each.value for each in Reason if each.is_warning} == {"Withdrawn", "Refused"}
+    assert {each.value for each in Reason if each.is_warning} == {"Withdrawn", "NotAnnounced", "Refused"}
+
+
+def test_owners_hear_of_a_silence_once_it_has_stood_and_once_for_each_reason() -> None:
+    """Over a time-line of words; in brackets those that are overdue at that second."""
+    known: dict[Address, Silence] = {}
+    heard = []
+    for now_s, word in [
+        (0, "backends"),
+        (4, "backends"),
+        (5, "backends"),
+        (9, "backends"),
+        (10, "rising"),
+        (20, "rising"),
+        (21, "backends"),
+        (30, "backends"),
+        (31, "kernel"),
+        (35, "kernel"),
+        (36, "kernel"),
+        (99, "held_down"),
+        (999, "unknown"),
+    ]:
+        known = silences(known, {VIP: word}, now_s)
+        if known[VIP].overdue(now_s):
+            heard.append((now_s, word))
+            known[VIP] = known[VIP].tell()
+    assert heard == [(5, "backends"), (36, "kernel")]
+
+
+def test_what_is_announced_is_silent_no_more() -> None:
+    told = Silence("backends", 0, frozenset({"backends"}))
+    assert silences({VIP: told, OTHER_VIP: told}, {OTHER_VIP: "backends"}, 9) == {OTHER_VIP: told}

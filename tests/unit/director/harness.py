@@ -9,15 +9,19 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 from appliance.decide.gate import GatePolicy
+from appliance.director.context import Context
 from appliance.director.loop import Director
 from appliance.director.ports import Ports, Publisher, Source
+from appliance.director.record import Ending
 from appliance.director.settings import Settings
+from appliance.director.wakes import Scope
 from appliance.model.address import Address
 from appliance.model.desired import Backend, DesiredService, Snapshot, canonical
 from appliance.model.service import Protocol, ServiceFlag, ServiceKey
 from appliance.telemetry.journal import Journal
 from tests.fakes.kernel import FakeIpvs, FakeRoutes, FakeVips
 from tests.fakes.outside import FakeMonitor, FakeRouter, FakeSource
+from tests.fakes.probing import FakeProber
 
 POOL = ip_network("10.50.0.0/24")
 VIP = ip_address("10.50.0.1")
@@ -48,14 +52,18 @@ class Node:
         self.monitor, self.router, self.source = FakeMonitor(), FakeRouter(), FakeSource()
         self.others: dict[str, Source] = {}
         self.publisher: Publisher | None = None
+        self.prober: FakeProber | None = None
+        self.on_pass: Callable[[Context, Scope, Ending], None] | None = None
         self.log = io.StringIO()
-        self.settings = Settings("d1", (POOL,), directory, GatePolicy(rise=3), drain_time_s=30.0)
+        self.settings = Settings("d1", (POOL,), directory, GatePolicy(rise=3, apart_s=0.2), drain_time_s=30.0)
 
     def director(self) -> Director:
         sources: dict[str, Source] = {"file": self.source, **self.others}
-        ports = Ports(self.ipvs, self.link, self.routes, self.monitor, self.router, sources, self.publisher)
+        ports = Ports(
+            self.ipvs, self.link, self.routes, self.monitor, self.router, sources, self.publisher, self.prober
+        )
         clock = asyncio.get_running_loop().time
-        return Director(self.settings, ports, Journal(self.log, prefix=False), clock, clock)
+        return Director(self.settings, ports, Journal(self.log, prefix=False), clock, clock, on_pass=self.on_pass)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Director]:

@@ -85,7 +85,7 @@ def test_a_table_that_is_flushed_again_and_again_withdraws_and_comes_back(node: 
             assert await until(lambda: not node.router.held) < 1.5
             await asyncio.sleep(60)
             fighter.cancel()
-            await until(lambda: node.router.held)
+            await until(lambda: node.router.held, within_s=70)
 
         assert node.log.getvalue().count("repairing") <= node.settings.gate.max_repairs
 

@@ -88,6 +88,7 @@ def test_a_change_that_cannot_be_put_in_place_goes_on_counting(node: Node, play:
             await asyncio.sleep(30)
             assert director.context.record.asked_s
             node.link.taken = False
+            node.monitor.report()
             await until(lambda: not director.context.record.untold_s)
             found = await page(scraper(node, director))
             assert found.value(SUM, stage="kernel") >= 30

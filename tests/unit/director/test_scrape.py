@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,20 @@ import pytest
 
 from appliance.decide.gate import GatePolicy, GateState, Phase
 from appliance.decide.proof import Proof
-from appliance.director.figures import reason
+from appliance.decide.tell import reason_word
 from appliance.director.scrape import Scraper, read
 from appliance.errors import BirdRejected, BirdUnreachable, SourceError
-from appliance.model.address import Address
 from appliance.model.desired import Backend, DesiredService
+from appliance.model.drain import Drain, Drains
 from appliance.model.plan import AddService
-from appliance.model.routing import Routing
+from appliance.model.routing import Announcement, Routing
 from appliance.model.service import VirtualService
 from appliance.telemetry import metrics
 from appliance.telemetry.metrics import METRICS
 from tests.fakes.counting import FakeCounting
 from tests.fakes.outside import FakeRouter
+from tests.fakes.probing import FakeProber
+from tests.fakes.publisher import FakePublisher
 from tests.unit.director.harness import OTHER_VIP, VIP, Node, key, until, web
 from tests.unit.director.scraping import page, scraped, scraper
 
@@ -32,6 +35,7 @@ Play = Callable[[Coroutine[Any, Any, None]], None]
 
 GOLDEN = Path(__file__).parent / "golden" / "metrics.txt"
 # How many passes a story takes is the loop's business, how long they take and what they weigh the machine's.
+FAILURES = "balanced_director_state_write_failures_total"
 UNSTEADY = "balanced_controllers|process_|balanced_director_(pass|netlink)|\\w+metrics_export_time"
 
 
@@ -48,10 +52,10 @@ class RefusingRouter(FakeRouter):
 
     refusing = False
 
-    async def publish(self, vips: frozenset[Address]) -> Routing:
+    async def publish(self, announcement: Announcement) -> Routing:
         if self.refusing:
             raise BirdRejected("configure", 8002, "syntax error")
-        return await super().publish(vips)
+        return await super().publish(announcement)
 
 
 def test_a_small_node_scraped_reads_so(node: Node, play: Play) -> None:
@@ -75,6 +79,9 @@ def test_a_small_node_scraped_reads_so(node: Node, play: Play) -> None:
 
 
 def test_every_metric_of_the_table_occurs_once_it_has_something_to_say(node: Node, play: Play) -> None:
+    node.publisher = FakePublisher()
+    node.prober = FakeProber(interval_s=0.1)
+
     async def story() -> None:
         async with node.running() as director:
             node.source.say(SourceError("away"))
@@ -88,6 +95,8 @@ def test_every_metric_of_the_table_occurs_once_it_has_something_to_say(node: Nod
             await until(lambda: director.context.memory.routing)
             node.source.say(SourceError("away again"))
             await until(lambda: director.context.standing.all)
+            order = Drain("alice", "new kernel", datetime(2026, 1, 2, tzinfo=UTC))
+            director.context.memory.drains = Drains(node=order)
             found = await page(scraper(node, director))
         # The parser takes the end off a counter's name.
         names = {family.name for family in found.families}
@@ -132,7 +141,7 @@ def test_a_pod_is_named_and_anything_else_goes_by_its_address(node: Node, play: 
     async def story() -> None:
         async with node.running() as director:
             (first, second) = web(backends=2).backends
-            node.want(web_with(Backend(first.address, target="web-5d4f-abcde"), second))
+            node.want(web_with(Backend(first.address, target="web-5d4f-abcde", is_pod=True), second))
             await until(lambda: node.router.held)
             found = await page(scraper(node, director))
             name = "balanced_ipvs_controller_dest_cps"
@@ -270,6 +279,43 @@ def test_bird_s_answers_are_counted_by_their_meaning(node: Node, play: Play) -> 
     play(story())
 
 
+def test_events_are_counted_and_so_are_those_that_nobody_will_hear_of(node: Node, play: Play) -> None:
+    publisher = node.publisher = FakePublisher()
+
+    async def story() -> None:
+        async with node.running() as director:
+            node.want(web())
+            await until(lambda: len(publisher.told) == 3)
+            publisher.dropped = 2
+            found = await page(scraper(node, director))
+            assert found.value("balanced_director_events_written_total") == 3
+            assert found.value("balanced_director_events_dropped_total") == 2
+
+    play(story())
+
+
+def test_without_a_publisher_there_are_no_figures_about_events(node: Node, play: Play) -> None:
+    async def story() -> None:
+        async with node.running() as director:
+            assert "events_" not in await scraped(scraper(node, director))
+
+    play(story())
+
+
+def test_fault_38_a_state_that_cannot_be_written_is_counted(node: Node, play: Play, tmp_path: Path) -> None:
+    node.configure(state_dir=tmp_path / "gone")
+
+    async def story() -> None:
+        async with node.running() as director:
+            assert (await page(scraper(node, director))).value(FAILURES) == 0
+            node.want(web())
+            await until(lambda: "snapshot" in director.context.standing.all)
+            assert (await page(scraper(node, director))).value(FAILURES) >= 1
+            await until(lambda: node.router.held)
+
+    play(story())
+
+
 def test_a_session_that_is_down_exports_nothing(node: Node, play: Play) -> None:
     node.router = LonelyRouter()
 
@@ -313,11 +359,12 @@ def test_drift_is_counted_by_kind_and_wanted_work_is_none(node: Node, play: Play
         pytest.param(GateState(), None, "unknown", id="not looked at yet"),
         pytest.param(GateState(), Proof(VIP, ok=False, reason="x", fault="x"), "kernel", id="a fault"),
         pytest.param(GateState(), Proof(VIP, ok=False, reason="x"), "backends", id="too few backends"),
+        pytest.param(GateState(), Proof(VIP, ok=True, reason="", caution="x"), "mtu", id="a path too small"),
         pytest.param(GateState(proofs=1), Proof(VIP, ok=True, reason=""), "rising", id="being proven"),
         pytest.param(GateState(proofs=3), Proof(VIP, ok=True, reason=""), "held_down", id="damped"),
         pytest.param(GateState(repairs_s=(1, 2, 3)), Proof(VIP, ok=True, reason=""), "repairs", id="repaired often"),
     ],
 )
 def test_why_a_gate_is_as_it_is_has_one_of_a_few_words(state: GateState, proof: Proof | None, word: str) -> None:
-    assert reason(state, proof, GatePolicy(rise=3)) == word
+    assert reason_word(state, proof, GatePolicy(rise=3)) == word
     assert word in metrics.VIP_GATE.help

@@ -9,9 +9,8 @@ import pytest
 
 from appliance.director.loop import Director
 from appliance.director.serve import STOP_S, serve
-from appliance.model.address import Address
 from appliance.model.plan import ServiceStep, StepResult
-from appliance.model.routing import Routing
+from appliance.model.routing import Announcement, Routing
 from appliance.telemetry.journal import Journal
 from tests.fakes.kernel import FakeIpvs
 from tests.fakes.outside import FakeRouter
@@ -42,8 +41,8 @@ class SlowIpvs(FakeIpvs):
 class HangingRouter(FakeRouter):
     """A BIRD whose answer to a change never comes."""
 
-    async def publish(self, vips: frozenset[Address]) -> Routing:
-        self.history.append(vips)
+    async def publish(self, announcement: Announcement) -> Routing:
+        self.history.append(announcement.vips)
         await forever()
         raise AssertionError
 

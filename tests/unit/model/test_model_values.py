@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from appliance.model.address import Address, address_order, host_prefix
 from appliance.model.desired import Backend, Desired, DesiredService, Problem, canonical
-from appliance.model.plan import EnsureLink, Plan
-from appliance.model.routing import PeerView, Routing
+from appliance.model.routing import Announcement, PeerView, Routing
 from appliance.model.service import (
     Destination,
     Forwarding,
@@ -119,12 +118,24 @@ def test_only_established_peers_are_told_anything() -> None:
     assert Routing().exported == frozenset()
 
 
-def test_a_plan_is_true_while_there_is_anything_to_do() -> None:
-    step = EnsureLink()
+def test_what_is_avoided_is_announced_all_the_same_and_nothing_else_is_avoided() -> None:
+    both = frozenset({V4, V6})
+    assert Announcement(both, avoided=frozenset({V4})).depreferred == {V4}
+    assert Announcement(frozenset({V6}), avoided=frozenset({V4})).depreferred == frozenset()
+    assert Announcement(both, node_avoided=True).depreferred == both
 
-    assert Plan(build=(step,))
-    assert Plan(teardown=(step,))
-    assert not Plan()
+
+@pytest.mark.parametrize(
+    ("routing", "stands"),
+    [
+        pytest.param(Routing(held=frozenset({V4}), depreferred=frozenset({V4})), True, id="as told"),
+        pytest.param(Routing(held=frozenset({V4})), False, id="without the mark"),
+        pytest.param(Routing(held=frozenset({V4, V6}), depreferred=frozenset({V4})), False, id="one VIP more"),
+        pytest.param(Routing(), False, id="nothing"),
+    ],
+)
+def test_an_announcement_stands_when_vips_and_marks_are_as_told(routing: Routing, *, stands: bool) -> None:
+    assert Announcement(frozenset({V4}), node_avoided=True).stands_in(routing) is stands
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,6 @@ def test_readings_fail_until_they_are_mended() -> None:
     routes = FakeRoutes()
     routes.fail_readings(errno.ENOBUFS)
     with pytest.raises(KernelError, match="ENOBUFS"):
-        routes.unroutable([ip_network("10.60.0.0/24")])
+        routes.path_mtus([ip_network("10.60.0.0/24")])
     routes.fail_readings(0)
-    assert routes.unroutable([ip_network("10.60.0.0/24")]) == frozenset()
+    assert routes.path_mtus([ip_network("10.60.0.0/24")]) == {ip_network("10.60.0.0/24"): 1500}
