@@ -1,11 +1,14 @@
 """systemd's notification protocol on a real socket (sd_notify(3)); one of our own stands in for systemd's."""
 
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from appliance.director.systemd import notify
+import pytest
+
+from appliance.director.systemd import notify, reloading, stopping
 
 
 @contextmanager
@@ -44,3 +47,21 @@ def test_a_systemd_that_does_not_read_holds_nobody_up(tmp_path: Path) -> None:
 
     assert said[0]
     assert not said[-1]
+
+
+def test_a_reload_is_told_with_the_time_on_systemds_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    with listening(str(tmp_path / "notify")) as systemd:
+        before_us = time.monotonic_ns() // 1000
+        reloading()
+        first, second = systemd.recv(1024).decode().split("\n")
+
+    assert first == "RELOADING=1"
+    assert before_us <= int(second.removeprefix("MONOTONIC_USEC=")) <= time.monotonic_ns() // 1000
+
+
+def test_the_end_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    with listening(str(tmp_path / "notify")) as systemd:
+        stopping()
+        assert systemd.recv(1024).startswith(b"STOPPING=1\n")

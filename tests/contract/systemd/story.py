@@ -55,10 +55,8 @@ def wills() -> int:
 
 def journal(*arguments: str) -> str:
     """What the journal holds."""
-    files = "--file=/run/log/journal/*/*.journal"
-    return subprocess.run(
-        ["/usr/bin/journalctl", files, *arguments], capture_output=True, text=True, check=False
-    ).stdout
+    command = ["/usr/bin/journalctl", "--file=/run/log/journal/*/*.journal", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
 def routes() -> str:

@@ -3,6 +3,9 @@
 import json
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from appliance.bird.render import render_include, render_preference
 from appliance.cli.units import files
 from appliance.config.load import load
 from appliance.telemetry import messages
+from tests.contract.bird.real_bird import eventually
 from tests.unit.director.harness import VIP
 
 HERE = Path(__file__).parent
@@ -58,6 +62,22 @@ TARGET = "[Unit]\nDefaultDependencies=no\nWants=story.service\n"
 MILESTONES = ("sysinit.target", "basic.target", "shutdown.target", "network.target", "system.slice", "-.slice")
 
 
+@contextmanager
+def own_cgroup() -> Iterator[list[str]]:
+    """A control group for one systemd, and the command that enters it; what it leaves there goes with it."""
+    mounts = (line.split() for line in Path("/proc/self/mounts").read_text().splitlines())
+    top = next(Path(fields[1]) for fields in mounts if fields[2] == "cgroup2")
+    here = next(line[4:] for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::/"))
+    group = Path(tempfile.mkdtemp(prefix="balanced-test-", dir=top / here))
+    try:
+        yield ["sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', str(group)]
+    finally:
+        eventually(lambda: "populated 0" in (group / "cgroup.events").read_text())
+        for each in sorted(group.rglob("*/"), reverse=True):
+            each.rmdir()
+        group.rmdir()
+
+
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What story.py saw."""
@@ -82,7 +102,9 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     (folder / "root/etc/balanced/starter").chmod(0o755)
     namespaces = ["--fork", "--kill-child", "--pid", "--mount", "--uts", "--ipc", "--net", "--cgroup"]
     script = ["sh", str(HERE / "own_systemd.sh"), str(folder), str(TREE), str(SITE), sys.base_prefix]
-    done = subprocess.run(["unshare", *namespaces, *script], capture_output=True, text=True, timeout=150, check=False)
+    with own_cgroup() as enter:
+        argv = [*enter, "unshare", *namespaces, *script]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=150, check=False)
     log = folder / "story.log"
     assert (folder / "story.json").exists(), (log.read_text() if log.exists() else "") + done.stdout + done.stderr
     found: dict[str, Any] = json.loads((folder / "story.json").read_text())
