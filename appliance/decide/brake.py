@@ -131,9 +131,10 @@ def let_go(state: BrakeState, keys: Collection[ServiceKey]) -> BrakeState:
 
 def describe(state: BrakeState, policy: BrakePolicy) -> str:
     """What is withheld, why, and what to do about it."""
-    first, *others = sorted(state.vips, key=address_order)
-    more = f" and {len(others)} more" if others else ""
-    count = f"{len(others) + 1} VIP{'s' if others else ''}"
+    vips = state.vips
+    first, others = min(vips, key=address_order), len(vips) - 1
+    more = f" and {others} more" if others else ""
+    count = f"{others + 1} VIP{'s' if others else ''}"
     return (
         f"a list leaves out {count} or all of their backends at once ({first}{more}): they stay as they were until it "
         f"has said so for {policy.confirm_after_s:g} s. If that is meant: balanced confirm"
