@@ -49,26 +49,6 @@ class Journal:
         sent = {PREFIX + name: plain(str(value)) for name, value in fields.items() if value not in (None, "")}
         self._send(line, MESSAGE_ID=message.id, PRIORITY=int(message.level), SYSLOG_IDENTIFIER=IDENTIFIER, **sent)
 
-    def info(self, message: str, **fields: object) -> None:
-        """A line of no kind; for callers that do not tell a Message yet."""
-        self.tell(_of_no_kind(Level.INFO), text=message, **fields)
-
-    def notice(self, message: str, **fields: object) -> None:
-        """As ``info``."""
-        self.tell(_of_no_kind(Level.NOTICE), text=message, **fields)
-
-    def warning(self, message: str, **fields: object) -> None:
-        """As ``info``."""
-        self.tell(_of_no_kind(Level.WARNING), text=message, **fields)
-
-    def error(self, message: str, **fields: object) -> None:
-        """As ``info``."""
-        self.tell(_of_no_kind(Level.ERROR), text=message, **fields)
-
-
-def _of_no_kind(level: Level, name: str = "", unsaid: tuple[str, ...] = ("GENERATION",)) -> Message:
-    return Message(name, "0" * 32, level, "", "", "", "", unsaid)
-
 
 class Standing:
     """Conditions that stand for a while: written when they begin, change or end, and not in between."""
@@ -77,20 +57,19 @@ class Standing:
         self._journal = journal
         self._standing: dict[str, str] = {}
 
-    def begin(self, kind: Message | str, reason: str, of: object = "", **fields: object) -> None:
+    def begin(self, kind: Message, reason: str, of: object = "", **fields: object) -> None:
         """A condition of this kind holds because of ``reason``; silent when that was said already.
 
         ``of`` tells it from others of its kind: the service that the kernel refuses, the source that is silent.
         """
-        kind = kind if isinstance(kind, Message) else _of_no_kind(Level.WARNING, kind, ("REASON",))
         name = _named(kind, of)
         if self._standing.get(name) != reason:
             self._standing[name] = reason
             self._journal.tell(kind, text=reason, CONDITION=name, REASON=reason, **fields)
 
-    def end(self, kind: Message | str, of: object = "", **fields: object) -> None:
+    def end(self, kind: Message, of: object = "", **fields: object) -> None:
         """The condition holds no more; silent when it did not."""
-        name = _named(kind, of) if isinstance(kind, Message) else kind
+        name = _named(kind, of)
         if self._standing.pop(name, None) is not None:
             self._journal.tell(ENDED, text=f"{name} is well again", CONDITION=name, **fields)
 
