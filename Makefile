@@ -7,14 +7,16 @@ VENV := .venv/.installed
 LAB_KERNELS ?=
 # What the lab runs; `make lab LAB_TESTS=tests/lab/test_lab_itself.py` runs a part of it.
 LAB_TESTS ?= tests/lab tests/contract/kernel
+# How long `make soak` lasts, in seconds.
+SOAK_S ?= 600
 # What building the journal's C extension takes.
 JOURNAL_PACKAGES := gcc libsystemd-dev pkg-config python3-dev
-PACKAGES := user-mode-linux bird2 ipvsadm iproute2 tcpdump curl kmod procps iputils-ping openssl python3-venv \
-  systemd $(JOURNAL_PACKAGES)
+PACKAGES := user-mode-linux bird2 ipvsadm keepalived iproute2 tcpdump curl kmod procps iputils-ping openssl nftables \
+  python3-venv systemd $(JOURNAL_PACKAGES)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv setup birds kube lint unit golden contract lab faults test demo bench clean
+.PHONY: help venv setup birds kube lint unit golden contract lab faults test soak demo bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,7 +50,7 @@ lint: venv ## ruff, mypy, import-linter
 unit: venv ## unit tests: no network, no kernel, no other program
 	$(BIN)/python -m pytest tests/unit
 
-golden: venv birds ## rendered texts and bytes against files, and those files against every BIRD
+golden: venv setup birds ## rendered texts and bytes against files, and those files against every BIRD and nft
 	$(BIN)/python -m pytest tests/golden
 
 contract: venv setup birds kube ## one suite for a fake and for the real thing
@@ -64,11 +66,15 @@ faults: venv setup birds ## break everything in docs/faults.md, and print what t
 
 test: setup venv birds kube lint unit golden contract lab ## everything above
 
+soak: venv setup birds ## ten minutes of random faults, judged from outside (SOAK_S, SOAK_SEED, SOAK_EVERY_S)
+	@SOAK_S=$(SOAK_S) $(BIN)/python -m tests.lab.shards --kernels 1 --timeout-s $$(( $(SOAK_S) + 600 )) \
+	  tests/lab/soak/test_soak.py -s
+
 demo: venv setup birds ## watch it work: two directors, one is broken, traffic goes on
 	@$(BIN)/python tests/lab/boot.py --timeout-s 180 -- $(BIN)/python tests/lab/demo.py
 
 bench: venv setup birds ## measure it, in the lab kernel
-	@$(BIN)/python tests/lab/boot.py --timeout-s 1800 -- $(BIN)/python tests/bench/bench.py
+	@$(BIN)/python tests/lab/boot.py --timeout-s 3600 -- $(BIN)/python tests/bench/bench.py
 
 clean: ## remove .venv, caches and test results (not the fetched BIRDs)
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

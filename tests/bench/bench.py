@@ -5,22 +5,31 @@ With names of parts as arguments only those are run.
 
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import tests.bench.detection
 import tests.bench.footprint
 import tests.bench.kube_decode
 import tests.bench.kube_follow
 import tests.bench.passes
 import tests.bench.programming
+import tests.bench.reactions
+import tests.bench.reload
 import tests.bench.scrape
 import tests.bench.withdrawal
 from tests.bench.figures import Report
+from tests.bench.reactions import SIZES
 
 RESULT = Path(__file__).resolve().parents[2] / ".cache/bench.json"
-PARTS = {
+PARTS: dict[str, Callable[[Report], None]] = {
     "programming": tests.bench.programming.measure,
     "passes": tests.bench.passes.measure,
     "withdrawal": tests.bench.withdrawal.measure,
+    **{f"reactions-{size}": partial(tests.bench.reactions.measure, number=size) for size in SIZES},
+    "detection": tests.bench.detection.measure,
+    "reload": tests.bench.reload.measure,
     "footprint": tests.bench.footprint.measure,
     "scrape": tests.bench.scrape.measure,
     "decode": tests.bench.kube_decode.measure,

@@ -12,6 +12,9 @@ from tests.lab.topology import POOL4, Director, Lab
 
 UNDAMPED = "gate: {rise: 3, damping: {initial_s: 0}, "
 
+# Thousands of VIPs have a line each.
+LOG_SHOWN = 8000
+
 
 @dataclass
 class Node:
@@ -22,14 +25,16 @@ class Node:
     daemon: Process
 
 
-def start(lab: Lab, director: Director, sources: str = "") -> Node:
+def start(lab: Lab, director: Director, sources: str = "", *, settings: str = "", settle_s: int = 1) -> Node:
     """Start BIRD and the daemon of a director, on service files in the client's folder or on other ``sources``.
 
-    Damping is off, since it is no fault but the measurement that breaks one VIP twenty times.
+    ``settings`` are further lines of its configuration, ``settle_s`` is ``gate.settle_s``. Damping is off, since it is
+    no fault but the measurement that breaks one VIP twenty times.
     """
     services = lab.client.folder / "services"
     services.mkdir(exist_ok=True)
-    text = daemon_config(director, services, sources).replace(POOL4, str(POOL)).replace("gate: {", UNDAMPED)
+    text = daemon_config(director, services, sources).replace(POOL4, str(POOL))
+    text = text.replace("gate: {settle_s: 1", f"{UNDAMPED}settle_s: {settle_s}") + settings
     path = director.write("appliance.yaml", text)
     (director.folder / "include").mkdir(exist_ok=True)
     bird = director.start_bird(render_config(load(path)))
@@ -40,13 +45,13 @@ def wait(nodes: Sequence[Node], predicate: Callable[[], object], within_s: float
     """Wait until ``predicate`` holds.
 
     Raises:
-        AssertionError: it did not, or a daemon ended; the text holds what the daemons said.
+        AssertionError: it did not, or a daemon ended; the text holds the end of what the daemons said.
     """
     try:
         wait_until(lambda: predicate() or not all(node.daemon.running for node in nodes), within_s, what)
         assert predicate(), what
     except AssertionError as error:
-        logs = "\n".join(f"--- {node.daemon.name}\n{node.daemon.text()}" for node in nodes)
+        logs = "\n".join(f"--- {node.daemon.name}\n{node.daemon.text()[-LOG_SHOWN:]}" for node in nodes)
         raise AssertionError(f"{error}\n{logs}") from error
 
 

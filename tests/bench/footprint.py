@@ -4,8 +4,10 @@ import json
 import os
 import re
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
+from appliance.model.desired import DesiredService
 from tests.bench import cluster
 from tests.bench.cluster import Node
 from tests.bench.figures import Report, say
@@ -33,8 +35,13 @@ def measure(report: Report) -> None:
 
 
 def write_services(folder: Path) -> None:
-    """All services in one file of the short form."""
+    """All services in one file."""
     folder.mkdir(exist_ok=True)
+    (folder / "services.json").write_text(short_form(services(SERVICES)))
+
+
+def short_form(wanted: Iterable[DesiredService]) -> str:
+    """These services as a file of the short form holds them."""
     forms = [
         {
             "name": each.owner,
@@ -42,9 +49,9 @@ def write_services(folder: Path) -> None:
             "ports": [each.key.port],
             "backends": [str(backend.address) for backend in each.backends],
         }
-        for each in services(SERVICES)
+        for each in wanted
     ]
-    (folder / "services.json").write_text(json.dumps({"services": forms}))
+    return json.dumps({"services": forms})
 
 
 def routes(lab: Lab) -> int:

@@ -10,10 +10,11 @@ from appliance.model.desired import DesiredService
 from tests.bench import cluster
 from tests.bench.figures import Report, say
 from tests.bench.footprint import cpu_s, routes
+from tests.bench.objects import NAMESPACE, service_of, slice_of
 from tests.bench.workload import BACKENDS, services
 from tests.kube.api import Api
 from tests.kube.double import Double
-from tests.kube.objects import Object, endpoint, endpoint_slice, resource, service
+from tests.kube.objects import Object, resource
 from tests.lab.topology import build_lab
 
 SERVICES = 2000
@@ -30,8 +31,8 @@ def measure(report: Report) -> None:
     """One director, and the double of an API server in its network."""
     wanted = services(SERVICES)
     with build_lab() as lab, lab.directors[0].network(), Double() as double:
-        api = Api(double, "bench")
-        api.create_all(item for each in wanted for item in (_service(each), _slice(each)))
+        api = Api(double, NAMESPACE)
+        api.create_all(item for each in wanted for item in (service_of(each), slice_of(each)))
         started_s = time.monotonic()
         node = cluster.start(lab, lab.directors[0], f"{{kubernetes: {{kubeconfig: {double.kubeconfig()}}}}}")
         cluster.wait([node], lambda: routes(lab) == SERVICES, WITHIN_S, f"{SERVICES} routes at the router")
@@ -50,7 +51,7 @@ def _one_by_one(report: Report, api: Api, wanted: tuple[DesiredService, ...]) ->
         for each in chance.sample(wanted, CHANGES):
             time.sleep(PAUSE_S)
             started_s = time.monotonic()
-            api.replace(_slice(each, not_ready=chance.randrange(BACKENDS)))
+            api.replace(slice_of(each, not_ready=chance.randrange(BACKENDS)))
             while not any(one.weight == 0 for one in kernel.read([each.key])[each.key].destinations):
                 if time.monotonic() - started_s > WITHIN_S:
                     raise AssertionError(f"a change of {each.key} did not come to the kernel")
@@ -77,22 +78,5 @@ def _changes(wanted: tuple[DesiredService, ...], started_s: float) -> Iterator[t
     home = resource("EndpointSlice", "discovery.k8s.io/v1")
     for number in range(int(STORM_S * STORM_PER_S)):
         time.sleep(max(started_s + number / STORM_PER_S - time.monotonic(), 0))
-        item = _slice(chance.choice(wanted), not_ready=chance.randrange(-1, BACKENDS))
-        item["metadata"]["namespace"] = "bench"
-        yield home.path("bench", item["metadata"]["name"]), item
-
-
-def _service(wanted: DesiredService) -> Object:
-    return service(_name(wanted), vips=[str(wanted.key.vip)], ports=[wanted.key.port])
-
-
-def _slice(wanted: DesiredService, not_ready: int = -1) -> Object:
-    """Its EndpointSlice, with one endpoint that is not ready, or none."""
-    endpoints = [
-        endpoint(str(backend.address), ready=place != not_ready) for place, backend in enumerate(wanted.backends)
-    ]
-    return endpoint_slice(_name(wanted), endpoints, ports=[wanted.key.port])
-
-
-def _name(wanted: DesiredService) -> str:
-    return wanted.owner.partition("/")[2]
+        item = slice_of(chance.choice(wanted), not_ready=chance.randrange(-1, BACKENDS))
+        yield home.path(NAMESPACE, item["metadata"]["name"]), item

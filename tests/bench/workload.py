@@ -1,4 +1,4 @@
-"""The tables that are measured: services with ten backends each, and a host that can hold them."""
+"""The tables that are measured: services with some backends each, and a host that can hold them."""
 
 import contextlib
 from collections.abc import Iterator
@@ -19,15 +19,15 @@ _FIRST_BACKEND = int(IPv4Address("10.1.1.10"))
 _NETWORKS, _HOSTS_EACH, _NETWORK_SIZE = 3, 240, 256
 
 
-def services(number: int) -> tuple[DesiredService, ...]:
-    """So many mh services on as many VIPs, ten backends each."""
+def services(number: int, backends: int = BACKENDS) -> tuple[DesiredService, ...]:
+    """So many mh services on as many VIPs, ``backends`` each."""
     return tuple(
         DesiredService(
             ServiceKey(IPv4Address(int(POOL.network_address) + 1 + index), Protocol.TCP, 80),
             f"bench/web-{index}",
             "mh",
             MH_FLAGS,
-            backends=canonical(Backend(backend(index * BACKENDS + each)) for each in range(BACKENDS)),
+            backends=canonical(Backend(backend(index * backends + each)) for each in range(backends)),
         )
         for index in range(number)
     )

@@ -27,7 +27,19 @@ TIMED_OUT = 124
 NO_ANSWER = 125
 MEMORY_MB = 2048
 # The command gets these, everything named LAB_*, and nothing else of the caller's environment.
-INHERITED = ("BALANCED_CACHE", "COLUMNS", "HOME", "LANG", "NO_COLOR", "PYTEST_ADDOPTS", "TERM", "XDG_CACHE_HOME")
+INHERITED = (
+    "BALANCED_CACHE",
+    "COLUMNS",
+    "HOME",
+    "LANG",
+    "NO_COLOR",
+    "PYTEST_ADDOPTS",
+    "SOAK_EVERY_S",
+    "SOAK_S",
+    "SOAK_SEED",
+    "TERM",
+    "XDG_CACHE_HOME",
+)
 # Said by every User-Mode Linux at every boot.
 HARMLESS = ("setup_one_line failed", "Failed to initialize ubd", "SELinux", "mmapper_init")
 

@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Iterator
-from contextlib import contextmanager
 from ipaddress import ip_address
 
 import pytest
@@ -41,16 +40,6 @@ def calm(serving: Serving) -> Iterator[None]:
     for vip in (VIP4, VIP6):
         serving.wait_for(vip, BOTH, within_s=15)
     wait_until(lambda: not any(map(serving.repairs, serving.lab.directors)), 15, "repairs to be forgotten")
-
-
-@contextmanager
-def flushed_again_and_again(director: Director) -> Iterator[None]:
-    """Something else keeps flushing the table of ``director``: no repair lasts."""
-    flusher = director.start(["sh", "-c", "while ipvsadm -C; do :; done"], "flusher")
-    try:
-        yield
-    finally:
-        flusher.kill()
 
 
 def table(director: Director) -> str:
@@ -108,44 +97,6 @@ def test_flows_of_a_backend_that_leaves_move_and_the_others_stay(serving: Servin
         wait_until(lambda: leaving in lab.client.spread(VIP4, 20), 10, f"{leaving} to answer again")
 
 
-BREAKAGES = {
-    "fault_23_table_flushed": ["ipvsadm -C"],
-    "fault_24_service_deleted": [f"ipvsadm -D -t {VIP4}:80"],
-    "fault_24_destination_deleted": [f"ipvsadm -d -t {VIP4}:80 -r 10.1.2.2:80"],
-    "fault_24_weight_changed": [f"ipvsadm -e -t {VIP4}:80 -r 10.1.2.2:80 -i -w 7"],
-    "fault_24_scheduler_changed": [f"ipvsadm -E -t {VIP4}:80 -s rr"],
-    "fault_29_address_deleted": [f"ip addr del {VIP4}/32 dev dummy-vip-if"],
-    "fault_29_link_down": ["ip link set dummy-vip-if down"],
-    "fault_29_link_deleted": ["ip link del dummy-vip-if"],
-}
-
-
-@pytest.mark.parametrize("commands", BREAKAGES.values(), ids=BREAKAGES.keys())
-def test_what_is_broken_by_hand_is_repaired_without_a_route_change(serving: Serving, commands: list[str]) -> None:
-    director = serving.lab.directors[0]
-
-    def state() -> tuple[str, ...]:
-        # A link that is made again has a new hardware address, and by it a new link-local one.
-        link = director.run(["ip", "-br", "addr", "show", "dev", "dummy-vip-if"], check=False).split()
-        return table(director), *sorted(word for word in link if not word.startswith("fe80:"))
-
-    before = state()
-    with serving.no_route_change():
-        for command in commands:
-            director.run(command.split())
-        wait_until(lambda: state() == before, 8, "the repair")
-        assert serving.lab.client.spread(VIP4, 10)
-
-
-def test_broken_for_good_the_route_goes_and_comes_back_proven(serving: Serving) -> None:
-    lab = serving.lab
-    with flushed_again_and_again(lab.directors[0]):
-        serving.wait_for(VIP4, {"director2"}, within_s=10)
-        assert len(lab.client.spread(VIP4, 30)) == len(SERVERS)
-    serving.wait_for(VIP4, BOTH, within_s=30)
-    assert serving.lab.client.spread(VIP4, 20)
-
-
 def test_without_routes_to_its_backends_a_director_does_not_serve(serving: Serving) -> None:
     lab = serving.lab
     director = lab.directors[0]
@@ -171,14 +122,6 @@ def test_i7_a_director_killed_and_restarted_is_not_noticed(serving: Serving) -> 
             lab.client.get(VIP4)
         wait_until(lambda: serving.status(director)["passes"] > 2, 20, "three passes")
     assert table(director) == before
-
-
-def test_fault_41_a_second_director_is_refused(serving: Serving) -> None:
-    director = serving.lab.directors[0]
-    with serving.no_route_change():
-        second = director.balanced("director", "--config", str(director.folder / "appliance.yaml"), check=False)
-    assert "running already" in second
-    assert serving.daemons[director.name].running
 
 
 def test_i5_what_is_foreign_is_left_alone(serving: Serving) -> None:
