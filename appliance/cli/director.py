@@ -17,9 +17,14 @@ from appliance.telemetry.journal import Journal
     show_default=True,
     help="The configuration of this node.",
 )
-def command(path: Path) -> None:
+@click.option(
+    "--netns",
+    metavar="NAME",
+    help="Work in this network namespace, as with director.netns of the configuration, in place of what that says.",
+)
+def command(path: Path, netns: str | None) -> None:
     """Serve VIPs on this node: program IPVS, prove it, let BIRD announce it.
 
     SIGHUP takes the configuration anew, SIGTERM stops the director and leaves everything in force.
     """
-    run(path, Journal())
+    run(path, Journal(), netns)

@@ -18,6 +18,7 @@ COMMANDS: Mapping[str, str] = {
     "check": "appliance.cli.check",
     "confirm": "appliance.cli.confirm",
     "director": "appliance.cli.director",
+    "doctor": "appliance.cli.doctor",
     "drain": "appliance.cli.drain",
     "manifests": "appliance.cli.manifests",
     "observe": "appliance.cli.observe",

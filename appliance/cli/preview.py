@@ -89,10 +89,12 @@ def _changes(
 
 
 def _differences(old: DesiredService, new: DesiredService) -> Iterator[str]:
-    for name in ("owner", "scheduler", "persistence_s", "drain_s"):
+    for name in ("owner", "scheduler", "persistence_s", "drain_s", "new_flows_per_s"):
         was, now = getattr(old, name), getattr(new, name)
         if was != now:
             yield f"{name} {was} -> {now}"
+    if old.source_ranges != new.source_ranges:
+        yield f"source ranges {_ranges(old)} -> {_ranges(new)}"
     if old.flags != new.flags:
         yield f"flags {int(old.flags):#x} -> {int(new.flags):#x}"
     if old.tunnel != new.tunnel:
@@ -106,6 +108,10 @@ def _differences(old: DesiredService, new: DesiredService) -> Iterator[str]:
         was_backend = were.get(address)
         if was_backend != backend:
             yield f"backend {address} {_state(was_backend)} -> {_state(backend)}"
+
+
+def _ranges(service: DesiredService) -> str:
+    return ", ".join(map(str, service.source_ranges)) or "all"
 
 
 def _state(backend: Backend | None) -> str:

@@ -8,8 +8,7 @@ import click
 from appliance import last_will
 from appliance.config.load import load
 from appliance.config.schema import Config
-from appliance.decide.expect import LOADING_SCHEDULER
-from appliance.host.prepare import IPVS_SYSCTLS, wanted_modules
+from appliance.host.prepare import IPVS_SYSCTLS, modules
 from appliance.units.render import LAST_WILL, render_units, setting
 
 FILE_MODE = 0o644
@@ -56,12 +55,11 @@ def files(config: Config, config_path: Path, balanced: Path) -> dict[Path, str]:
     Raises:
         ConfigError: a value cannot stand in a unit.
     """
-    ipv6 = any(network.version == 6 for network in config.networks)  # noqa: PLR2004 - the IP version
     rendered = render_units(
         config,
         config_path=config_path,
         command=balanced,
-        modules=wanted_modules({config.ipvs.scheduler, LOADING_SCHEDULER}, ipv6=ipv6),
+        modules=modules(config),
         settings=[setting(each.key, each.value, each.reason) for each in IPVS_SYSCTLS],
     )
     return {**rendered, LAST_WILL: Path(last_will.__file__).read_text(encoding="utf-8")}

@@ -99,7 +99,7 @@ def _router_id(value: object) -> IPv4Address:
     return address
 
 
-def _network(value: object) -> Network:
+def _written_network(value: object) -> Network:
     text = str(value) if not isinstance(value, str) else value
     if "/" not in text:
         refuse("has no prefix length", "write a network such as 10.50.0.0/24; one address is /32 or, for IPv6, /128")
@@ -111,8 +111,23 @@ def _network(value: object) -> Network:
         refuse("is not an IP network", "write a network such as 10.50.0.0/24 or 2001:db8:50::/64")
     if str(network.network_address) != str(ip_address(text.partition("/")[0])):
         refuse(f"has host bits set beyond /{network.prefixlen}", f"write {network}")
+    return network
+
+
+def _network(value: object) -> Network:
+    network = _written_network(value)
     if network.prefixlen == 0 or network.is_multicast or network.is_link_local or network.is_loopback:
         refuse("cannot hold virtual addresses", "write a unicast network that your routers may learn from this node")
+    return network
+
+
+def _pair_network(value: object) -> Network:
+    network = _written_network(value)
+    if network.num_addresses not in {2, 4}:
+        refuse("does not hold two hosts and no more", "write a /31 or /30, for IPv6 a /127 or /126")
+    if network.is_multicast or network.is_link_local or network.is_loopback or network.is_unspecified:
+        # RFC 3927, 2.6.2, and RFC 4291, 2.5.6
+        refuse("cannot be where tunnel packets come from", "write a unicast network; routers pass on no link-local one")
     return network
 
 
@@ -234,6 +249,7 @@ HostAddress = Annotated[Address, PlainValidator(_address), AfterValidator(_unica
 ListenAddress = Annotated[Address, PlainValidator(_address), AfterValidator(_local)]
 RouterId = Annotated[IPv4Address, PlainValidator(_router_id)]
 PoolNetwork = Annotated[Network, PlainValidator(_network)]
+PairNetwork = Annotated[Network, PlainValidator(_pair_network)]
 Community = Annotated[str, PlainValidator(_community)]
 Secret = Annotated[SecretStr, BeforeValidator(secret)]
 AsNumber = Annotated[int, PlainValidator(_as_number)]
@@ -250,6 +266,7 @@ RelativePath = Annotated[Path, PlainValidator(_from_base)]
 
 # Kernel: dev_valid_name() allows more; nobody's interface needs more, and the name reaches BIRD.
 InterfaceName = Annotated[str, Strict(), Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$")]
+NetnsName = Annotated[str, Strict(), Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 NodeName = Annotated[str, Strict(), Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 PoolName = Annotated[str, Strict(), Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 ProtocolName = Annotated[str, Strict(), Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]

@@ -16,8 +16,10 @@ _KEY = re.compile(r"[A-Za-z0-9_.<-]{0,60}", re.ASCII)
 _MAX_PASSWORD_LINE = 200
 
 
-def load(path: Path) -> Config:
+def load(path: Path, *, netns: str | None = None) -> Config:
     """Read ``path``; relative paths in it start at its directory, and password files are read into ``password``.
+
+    ``netns`` stands instead of what the file says in director.netns.
 
     Raises:
         ConfigError: with one line ``file:line: key: what is wrong (what to write instead)`` for each mistake, in the
@@ -28,6 +30,9 @@ def load(path: Path) -> Config:
         document = documents.read(text)
     except documents.Unreadable as error:
         raise ConfigError((_line(path, error.line, error.mistake),)) from None
+    if netns is not None:
+        section = document.values.get("director")
+        document.values["director"] = {**(section if isinstance(section, dict) else {}), "netns": netns}
     found = list(document.mistakes)
     config, mistakes = _validated(document, path.parent)
     found += [(document.line(mistake.where), mistake) for mistake in mistakes]

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic import model_validator as validator
 
-from appliance.config import rules
+from appliance.config import isolation, rules
 from appliance.config.fields import (
     AbsolutePath,
     AsNumber,
@@ -27,7 +27,9 @@ from appliance.config.fields import (
     ListenAddress,
     LoadBalancerClass,
     Namespace,
+    NetnsName,
     NodeName,
+    PairNetwork,
     PoolName,
     PoolNetwork,
     ProtocolName,
@@ -201,6 +203,20 @@ class Ipvs(Section):
         for name in names:
             flags |= _FLAGS[name]
         return ServiceDefaults(self.scheduler, flags, IPIP)
+
+
+class Guard(Section):
+    """What of a VIP can be reached: the ports of its services, and ICMP echo and errors. It needs nf_tables."""
+
+    enabled: Flag = True
+    """Whether the director keeps its own nftables table, inet balanced. Default true: whatever listens on all addresses
+    of this node (sshd, an exporter) would otherwise be reachable at each VIP. false takes the table away, and with it
+    source ranges and limits of new flows."""
+
+    refusal: Literal["drop", "reject"] = "drop"
+    """What becomes of a packet to a VIP that none of its services wants. drop: nothing is answered. reject: a TCP reset
+    or ICMP port unreachable, at most 1,000 a second, so that clients fail at once. Default drop: those whose address
+    is forged get no answers from here."""
 
 
 class Damping(Section):
@@ -474,6 +490,18 @@ class Director(Section):
     control_group: GroupName | None = Field(default=None, examples=["balanced"])
     """Group that may use the control socket. Default: none, root only."""
 
+    netns: NetnsName | None = Field(default=None, examples=["lvs"])
+    """Network namespace for IPVS, VIPs and guard, named as by `ip netns`; it is made when missing. What listens on the
+    host is then not reachable on a VIP. It needs netns_networks, node.uplinks and CAP_SYS_ADMIN; docs/user-guide.md has
+    its price. Default: none, everything stands on the host. It cannot be changed by a reload."""
+
+    netns_networks: tuple[PairNetwork, ...] = Field(
+        default=(), max_length=2, examples=[["10.9.0.10/31", "2001:db8:9::10/127"]]
+    )
+    """The two ends of the way into the namespace: one /31 or /30 for IPv4, one /127 or /126 for IPv6. The host takes
+    the first address, the namespace the second, from which tunnel packets go out: another network on each node, which
+    routers send to the node. Default: none, which netns does not go with."""
+
     @validator(mode="after")
     def _canary_first(self) -> Self:
         refuse_all(rules.canary_within_resync(self))
@@ -524,6 +552,9 @@ class Config(Section):
     ipvs: Ipvs = Ipvs()
     """Virtual services in the kernel."""
 
+    guard: Guard = Guard()
+    """What of a VIP can be reached."""
+
     gate: Gate = Gate()
     """When a VIP is announced and withdrawn."""
 
@@ -544,6 +575,13 @@ class Config(Section):
 
     telemetry: Telemetry = Telemetry()
     """Metrics for Prometheus and answers for probes."""
+
+    @field_validator("director", mode="after")
+    @classmethod
+    def _isolation_complete(cls, director: Director, info: ValidationInfo) -> Director:
+        values: dict[str, Any] = info.data
+        refuse_all(isolation.isolation_complete(director, values.get("node"), values.get("pools", ())))
+        return director
 
     @field_validator("telemetry", mode="after")
     @classmethod

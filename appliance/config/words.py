@@ -20,6 +20,7 @@ _PATTERNS: Mapping[str, str] = {
     "control_group": "write a group name: small letters, digits, _ and -, a letter first",
     "peers.name": "write a small letter, then small letters, digits and _, at most 31 in all",
     "pools.name": "write small letters, digits and -, at most 63",
+    "netns": "write letters, digits and . _ -, at most 64, a letter or digit first",
     "node.name": "write letters, digits and . _ -, at most 64, a letter or digit first",
 }
 

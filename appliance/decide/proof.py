@@ -106,7 +106,7 @@ def _link_fault(vip: Address, observed: Observed) -> str:
         return "the link that carries the VIPs is down"
     if vip not in observed.link.addresses:
         return f"address {host_prefix(vip)} is not on the link"
-    return ""
+    return observed.link.cut.get(vip, "")
 
 
 def _service_fault(want: ObservedService, observed: Observed) -> str:

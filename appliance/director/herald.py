@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Awaitable, Iterable
 from dataclasses import replace
 
-from appliance.decide import mtu
+from appliance.decide import mtu, own_address
 from appliance.decide.diff import diff_link
 from appliance.decide.gate import Evidence, GateState, Phase, adopted, forgotten, step
 from appliance.decide.proof import prove
@@ -76,7 +76,7 @@ def judge(context: Context, keys: Iterable[ServiceKey], repaired: frozenset[Addr
         proof = fights.doubted(context, proof, fought) if proof is not None else None
         before = memory.gates.get(vip) or GateState(since_s=now_s)
         if proof is not None and not before.announce:
-            proof = replace(proof, caution=_caution(context, expected))
+            proof = replace(proof, caution=_caution(context, vip, expected))
         after = step(before, Evidence(proof, vip in repaired, forbidden(context, vip, before)), settings.gate, now_s)
         if proof is None:
             memory.proofs.pop(vip, None)
@@ -88,9 +88,11 @@ def judge(context: Context, keys: Iterable[ServiceKey], repaired: frozenset[Addr
             _look_again(context, vip, after, repaired=vip in repaired)
 
 
-def _caution(context: Context, services: Iterable[ObservedService]) -> str:
+def _caution(context: Context, vip: Address, services: Iterable[ObservedService]) -> str:
     """Why a VIP with these services should not be let out, though this node serves it; empty where nothing is."""
     settings, narrow = context.settings, context.memory.narrow
+    if vip in context.memory.taken:
+        return own_address.in_words({vip})
     if not narrow or settings.min_path_mtu is None:
         return ""
     return mtu.caution(services, narrow, settings.min_path_mtu, settings.route_prefix_v4, settings.route_prefix_v6)

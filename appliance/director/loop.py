@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from appliance.director import brakes, draining, herald, mend, probing, retries, sight
+from appliance.director import brakes, draining, herald, hosting, mend, probing, retries, sight
 from appliance.director.context import Context
 from appliance.director.drain_flag import DrainFlag
 from appliance.director.drains import DrainFile
@@ -125,6 +125,7 @@ class Director:
         """One pass over ``scope``. Until the desired state is known it does no more than to configure BIRD."""
         context = self.context
         if scope.everything:
+            await hosting.keep(context)
             await herald.install(context)
         if context.memory.desired is None:
             return Ending.WAITING

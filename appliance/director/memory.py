@@ -44,8 +44,9 @@ class Memory:
     ``probed`` are the targets of the active checks, ``checks`` those whose state is not plainly good, ``failing`` what
     follows for the kernel; ``unsent`` cannot be asked now, and ``unsettled`` says that verdicts are to be weighed anew.
     ``backoffs`` are the steps that the kernel refused, ``fights`` what was undone lately; ``kube_proxy`` is whether its
-    link was found when the present fights began. ``brakes`` are the sources of which losses are withheld, while
-    ``snapshots`` hold what is in force.
+    link was found when the present fights began. ``setbacks`` are settings of the host that were not as they should be
+    lately, which are looked at again at ``settings_due_s``. ``taken`` are wanted VIPs that another link has too.
+    ``brakes`` are the sources of which losses are withheld, while ``snapshots`` hold what is in force.
     """
 
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
@@ -66,6 +67,7 @@ class Memory:
     link: ObservedLink = ObservedLink()
     unroutable: frozenset[Network] = frozenset()
     narrow: dict[Network, int] = field(default_factory=dict)
+    taken: frozenset[Address] = frozenset()
     routes_known: bool = False
 
     draining_s: dict[DrainKey, float] = field(default_factory=dict)
@@ -73,6 +75,8 @@ class Memory:
     backoffs: dict[Step, Backoff] = field(default_factory=dict)
     fights: dict[tuple[ServiceKey | Address | str, type[Step], object], Fight] = field(default_factory=dict)
     kube_proxy: bool | None = None
+    settings_due_s: float = 0.0
+    setbacks: dict[str, Fight] = field(default_factory=dict)
     gates: dict[Address, GateState] = field(default_factory=dict)
     proofs: dict[Address, Proof] = field(default_factory=dict)
 

@@ -48,8 +48,9 @@ async def mend(context: Context, keys: frozenset[ServiceKey]) -> frozenset[Addre
     before = {key: memory.services[key] for key in map(key_of, repairs) if key in memory.services}
     steps = retries.due(context, difference.build, keys.__contains__)
     built = await _build(context, [each for each in steps if key_of(each) not in doubtful | alone])
-    _tell_repairs(context, [each for each in repairs if key_of(each) in keys_of(built.done)], before)
-    repaired = {key.vip for key in keys_of(built.done) & frozenset(map(key_of, repairs)) if key in memory.expected}
+    done = keys_of(built.done)
+    _tell_repairs(context, [each for each in repairs if key_of(each) in done], before)
+    repaired = {key.vip for key in done & frozenset(map(key_of, repairs)) if key in memory.expected}
     repaired |= await _mend_link(context)
     undone = built.left | built.failed | doubtful | retries.refused(context)
     fights.mended(context, keys - undone - alone)

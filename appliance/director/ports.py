@@ -10,6 +10,7 @@ from appliance.model.check import ProbeResult, ProbeTarget
 from appliance.model.counters import Counters, DestinationCounters
 from appliance.model.desired import Snapshot
 from appliance.model.happening import Happening
+from appliance.model.host import Change, Changed
 from appliance.model.observed import ObservedLink, ObservedService
 from appliance.model.plan import AddressStep, ServiceStep, StepResult
 from appliance.model.routing import Announcement, Routing
@@ -92,6 +93,13 @@ class Prober(Protocol):
     def results(self) -> AsyncIterator[Sequence[ProbeResult] | KernelError]: ...
 
 
+class Host(Protocol):
+    """Settings of this host's kernel (appliance.host.settings). Blocks: called in a thread."""
+
+    def differing(self) -> tuple[Change, ...]: ...
+    def change(self, wanted: Iterable[Change]) -> Changed: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Everything outside the loop. ``sources`` go by the name under which the status shows them."""
@@ -104,3 +112,4 @@ class Ports:
     sources: dict[str, Source]
     publisher: Publisher | None = None
     prober: Prober | None = None
+    host: Host | None = None

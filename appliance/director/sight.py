@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
-from appliance.decide import mtu
+from appliance.decide import mtu, own_address
 from appliance.director.context import Context
 from appliance.director.intent import refresh
 from appliance.director.memory import Memory
@@ -29,6 +29,7 @@ async def observe(context: Context, scope: Scope) -> frozenset[ServiceKey]:
     keys = set(scope.keys)
     if scope.link or not memory.link.up or memory.by_vip.keys() - memory.link.addresses:
         keys |= await read_link(context)
+    keys |= _take_taken(context)
     if scope.link or not memory.routes_known:
         await _read_routes(context)
     keys |= memory.changed
@@ -100,7 +101,21 @@ async def read_link(context: Context) -> frozenset[ServiceKey]:
     before, memory.link = memory.link, await asyncio.to_thread(context.ports.link.dump)
     if before.up != memory.link.up or before.present != memory.link.present:
         return memory.keys_of(memory.by_vip.keys())
-    return memory.keys_of(before.addresses ^ memory.link.addresses)
+    cut = {vip for vip, _ in before.cut.items() ^ memory.link.cut.items()}
+    return memory.keys_of((before.addresses ^ memory.link.addresses) | cut)
+
+
+def _take_taken(context: Context) -> frozenset[ServiceKey]:
+    """Find the VIPs that another link of this node has too; returns the services for which that has changed."""
+    memory = context.memory
+    before, memory.taken = memory.taken, memory.link.elsewhere & memory.by_vip.keys()
+    if before == memory.taken:
+        return frozenset()
+    if memory.taken:
+        context.standing.begin(messages.OWN_ADDRESS, own_address.in_words(memory.taken))
+    else:
+        context.standing.end(messages.OWN_ADDRESS)
+    return memory.keys_of(before ^ memory.taken)
 
 
 async def _read_routes(context: Context) -> None:

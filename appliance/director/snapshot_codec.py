@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Annotated, NamedTuple, TypeVar
 
 import msgspec
@@ -19,7 +19,7 @@ from appliance.model.desired import Announce, Backend, DesiredService, Note, Pro
 from appliance.model.service import Protocol, ServiceFlag, ServiceKey, Tunnel, TunnelFlag, TunnelType
 
 FORMAT = "balanced-snapshot"
-VERSION = 2
+VERSION = 3
 """To be raised with every change of a row."""
 
 _Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
@@ -68,6 +68,8 @@ class _Service(msgspec.Struct, frozen=True):
     persistence_s: int
     announce: str
     drain_s: float | None
+    source_ranges: tuple[str, ...]
+    new_flows_per_s: int | None
     origin: str
 
 
@@ -172,6 +174,8 @@ def _row(service: DesiredService) -> msgspec.Raw:
         persistence_s=service.persistence_s,
         announce=service.announce.value,
         drain_s=service.drain_s,
+        source_ranges=tuple(map(str, service.source_ranges)),
+        new_flows_per_s=service.new_flows_per_s,
         origin=service.origin,
     )
     return msgspec.Raw(msgspec.json.encode(row))
@@ -192,6 +196,8 @@ def _service(row: _Service) -> DesiredService:
         persistence_s=row.persistence_s,
         announce=Announce(row.announce),
         drain_s=row.drain_s,
+        source_ranges=tuple(map(ip_network, row.source_ranges)),
+        new_flows_per_s=row.new_flows_per_s,
         origin=row.origin,
     )
 

@@ -13,12 +13,12 @@ from appliance.bird.control import BirdControl
 from appliance.bird.include import PREFERENCE_FILE, VIPS_FILE
 from appliance.bird.render import STATIC_PROTOCOLS, render_include, render_preference
 from appliance.checks.prober import TunnelProber
+from appliance.checks.wire import ProbeWire
 from appliance.config.load import load
 from appliance.config.schema import Config, KubernetesSourceConfig, Telemetry
 from appliance.decide.brake import BrakePolicy
 from appliance.decide.check import CheckPolicy
 from appliance.decide.drain import WaitPolicy
-from appliance.decide.expect import LOADING_SCHEDULER
 from appliance.decide.gate import GatePolicy
 from appliance.decide.panic import PanicPolicy
 from appliance.director import garbage, systemd, will
@@ -35,10 +35,11 @@ from appliance.director.settings import Settings
 from appliance.director.status import status
 from appliance.director.systemd import Supervision
 from appliance.errors import ConfigError
-from appliance.host import history
 from appliance.host.kernel import HostKernel
-from appliance.host.prepare import IPVS_SYSCTLS, remember, uplink_sysctls, wanted_modules
+from appliance.host.prepare import modules, sysctls
+from appliance.host.settings import HostSettings
 from appliance.ipvs.kernel import IpvsKernel
+from appliance.isolation.place import Host, place_of, stay_in_place
 from appliance.last_will import Will
 from appliance.routes.kernel import RouteKernel
 from appliance.sources.file import FileSource
@@ -55,18 +56,19 @@ if TYPE_CHECKING:
     from appliance.sources.kubernetes.transport import KubernetesCluster
 
 
-def run(path: Path, journal: Journal) -> None:
+def run(path: Path, journal: Journal, netns: str | None = None) -> None:
     """Run the director configured at ``path`` until SIGTERM or SIGINT; SIGHUP takes the configuration anew.
 
-    A reload is a new director in the same process: it adopts what stands, as after a restart (I7).
+    ``netns`` stands instead of the configuration's. A reload is a new director in the same process: it adopts what
+    stands, as after a restart (I7).
 
     Raises:
         ConfigError: the configuration is wrong at start, or a port of telemetry is in use; a wrong one at reload is
             reported and the old one stays.
         AlreadyRunning: another director holds this node.
-        KernelError: IPVS cannot be used on this machine.
+        KernelError: IPVS cannot be used on this machine, or its namespace cannot be entered.
     """
-    config = load(path)
+    config = load(path, netns=netns)
     config.director.runtime_dir.mkdir(parents=True, exist_ok=True)
     config.director.state_dir.mkdir(parents=True, exist_ok=True)
     with only_one(config.director.runtime_dir / "director.lock"), Listeners() as listeners:
@@ -97,7 +99,8 @@ async def _run(path: Path, config: Config, journal: Journal, listeners: Listener
 
 def _reloaded(path: Path, config: Config, journal: Journal, listeners: Listeners) -> Config:
     try:
-        fresh = load(path)
+        fresh = load(path, netns=config.director.netns)
+        stay_in_place(config, fresh, path)
         listeners.take(endpoints(fresh.telemetry).values())
     except ConfigError as error:
         for mistake in error.mistakes:
@@ -114,9 +117,10 @@ async def _serve(
     with ExitStack() as resources:
         control = BirdControl(config.bird.control_socket, config.bird.timeout_s)
         resources.callback(control.close)
+        place = resources.enter_context(place_of(config, lambda made: journal.tell(messages.NAMESPACE, CHANGE=made)))
         director = Director(
             settings(config),
-            _ports(config, control, resources, journal),
+            _ports(config, control, place, resources, journal),
             journal,
             time.monotonic,
             meter=observation.meter,
@@ -126,7 +130,7 @@ async def _serve(
         socket = ControlSocket(
             config.director.runtime_dir / "control.sock", _verbs(director), config.director.control_group
         )
-        counting, detailed = resources.enter_context(IpvsKernel()), config.telemetry.destinations
+        counting, detailed = place.make(IpvsKernel), config.telemetry.destinations
         scraper = Scraper(director.context, counting, __version__, destinations=detailed)
         answering = observation.answering(endpoints(config.telemetry), scraper, director.context)
         tell_on_signal(director.context, __version__)
@@ -230,25 +234,28 @@ def sources(config: Config, journal: Journal) -> dict[str, Source]:
     return found
 
 
-def _ports(config: Config, control: BirdControl, resources: ExitStack, journal: Journal) -> Ports:
+def _ports(config: Config, control: BirdControl, place: Host, resources: ExitStack, journal: Journal) -> Ports:
+    record = config.director.state_dir / "host-changes.json"
     followed = sources(config, journal)
     return Ports(
-        ipvs=resources.enter_context(IpvsKernel()),
-        link=resources.enter_context(VipKernel(config.ipvs.link)),
-        routes=resources.enter_context(RouteKernel()),
-        monitor=resources.enter_context(KernelMonitor()),
+        ipvs=place.make(IpvsKernel),
+        link=place.link(VipKernel, config.ipvs.link),
+        routes=place.routes(RouteKernel),
+        monitor=place.monitor(KernelMonitor),
         router=Announcer(config, control),
         sources=followed,
         publisher=_publisher(config, followed.get("kubernetes")),
-        prober=_prober(config, resources),
+        prober=_prober(config, place, resources),
+        host=place.settings(lambda wanted: HostSettings(HostKernel(), wanted, record), sysctls(config)),
     )
 
 
-def _prober(config: Config, resources: ExitStack) -> TunnelProber | None:
+def _prober(config: Config, place: Host, resources: ExitStack) -> TunnelProber | None:
     checks = config.checks
     if checks.mode == "none":
         return None
-    prober = TunnelProber(checks.interval_s, checks.timeout_s, checks.max_probes_per_s, time.monotonic)
+    wire = place.make(ProbeWire)
+    prober = TunnelProber(checks.interval_s, checks.timeout_s, checks.max_probes_per_s, time.monotonic, wire)
     return resources.enter_context(prober)
 
 
@@ -276,19 +283,9 @@ def _kubernetes(config: Config, section: KubernetesSourceConfig, journal: Journa
 
 
 def _prepare(config: Config, journal: Journal) -> None:
-    """Modules and sysctls; what was changed is said, old value and new, and kept in the state directory."""
-    ipv6 = any(network.version == 6 for network in config.networks)  # noqa: PLR2004 - the IP version
-    modules = wanted_modules({config.ipvs.scheduler, LOADING_SCHEDULER}, ipv6=ipv6)
-    prepared = HostKernel().prepare(modules, (*IPVS_SYSCTLS, *uplink_sysctls(config.node.uplinks)))
-    for module in prepared.modules_loaded:
+    """Load what modules are missing; the settings are the director's to keep (hosting)."""
+    loaded = HostKernel().load_modules(modules(config))
+    for module in loaded.loaded:
         journal.tell(messages.MODULE_LOADED, MODULE=module)
-    for change in prepared.changes:
-        journal.tell(messages.SYSCTL_CHANGED, SYSCTL=change.key, FROM=change.old, TO=change.new)
-    for problem in prepared.problems:
+    for problem in loaded.problems:
         journal.tell(messages.HOST_PROBLEM, PROBLEM=problem)
-    if prepared.changes:
-        record = config.director.state_dir / "host-changes.json"
-        try:
-            history.save(record, remember(history.load(record), prepared.changes))
-        except OSError as error:
-            journal.tell(messages.HOST_UNRECORDED, PATH=record, REASON=error.strerror)

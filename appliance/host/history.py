@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from appliance.host.prepare import Change
+from appliance.model.host import Change
 from appliance.storage import replace_file
 
 _VERSION = 1

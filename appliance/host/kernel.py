@@ -6,13 +6,14 @@ they depend on; it is run at the start only.
 
 import os
 import subprocess
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance.errors import KernelError
-from appliance.host.prepare import IPVS_MODULE, Change, PreparedHost, Sysctl, changes
+from appliance.host.prepare import IPVS_MODULE, LoadedModules
 from appliance.model.desired import Problem
+from appliance.model.host import Change, Module
 
 _MODPROBE_TIMEOUT_S = 30
 _CAP_SYS_MODULE = 16
@@ -42,13 +43,13 @@ class HostKernel:
     modules: Path = field(default_factory=lambda: Path("/lib/modules") / os.uname().release)
     load: Callable[[str], int] = modprobe
 
-    def prepare(self, modules: Sequence[str], sysctls: Sequence[Sysctl]) -> PreparedHost:
-        """Load the modules that are missing, then change the settings that are not as wanted.
+    def load_modules(self, modules: Iterable[str]) -> LoadedModules:
+        """Load the modules that are missing.
 
         What cannot be had becomes a Problem that names the remedy, since services that do not need it still work.
 
         Raises:
-            KernelError: ip_vs itself cannot be had; nothing was changed.
+            KernelError: ip_vs itself cannot be had.
         """
         loaded: list[str] = []
         problems: list[Problem] = []
@@ -63,24 +64,28 @@ class HostKernel:
                 problems.append(Problem(f"kernel module {name}", "cannot be loaded", error.hint))
             else:
                 loaded.append(name)
-        made: list[Change] = []
-        for change in changes(sysctls, self.read(sysctl.key for sysctl in sysctls)):
-            problem = self._set(change)
-            if problem is None:
-                made.append(change)
-            else:
-                problems.append(problem)
-        return PreparedHost(tuple(made), tuple(loaded), tuple(problems))
+        return LoadedModules(tuple(loaded), tuple(problems))
 
     def has_module(self, name: str) -> bool:
         """Whether the kernel holds the module, loaded or built in."""
         if (self.sys_module / name).is_dir():
             return True
+        return name in self._listed("modules.builtin")
+
+    def module(self, name: str) -> Module:
+        """What this kernel has of the module; ON_DISK promises no more than that depmod knows it."""
+        if self.has_module(name):
+            return Module.LOADED
+        return Module.ON_DISK if name in self._listed("modules.dep") else Module.ABSENT
+
+    def _listed(self, table: str) -> set[str]:
+        """The modules in one of depmod's tables, as the kernel spells them."""
         try:
-            listed = (self.modules / "modules.builtin").read_text(encoding="utf-8")
+            lines = (self.modules / table).read_text(encoding="utf-8").splitlines()
         except OSError:
-            return False
-        return any(Path(line).stem.replace("-", "_") == name for line in listed.splitlines())
+            return set()
+        paths = (Path(line.partition(":")[0]).name for line in lines)
+        return {path.partition(".ko")[0].replace("-", "_") for path in paths}
 
     def read(self, keys: Iterable[str]) -> dict[str, str]:
         """The values of those settings that this kernel has, without the newline."""
@@ -117,11 +122,14 @@ class HostKernel:
                 return bool(int(value, 16) >> _CAP_SYS_MODULE & 1)
         return False
 
-    def _set(self, change: Change) -> Problem | None:
+    def write(self, change: Change) -> str:
+        """Make the setting the new one; returns why it could not be, in words, empty where it was."""
         try:
-            (self.proc_sys / change.key).write_text(change.new, encoding="ascii")
+            opened = os.open(self.proc_sys / change.key, os.O_WRONLY | os.O_TRUNC)
+            try:
+                os.write(opened, change.new.encode("ascii"))
+            finally:
+                os.close(opened)
         except OSError as error:
-            dotted = change.key.replace("/", ".")
-            remedy = f"put {dotted} = {change.new} into /etc/sysctl.d, or let this process write to /proc/sys"
-            return Problem(f"sysctl {change.key}", f"stays {change.old}: {error.strerror}", remedy)
-        return None
+            return error.strerror or str(error)
+        return ""

@@ -3,42 +3,19 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from appliance.config.schema import Config
+from appliance.decide.expect import LOADING_SCHEDULER
 from appliance.model.desired import Problem
+from appliance.model.host import Change, Sysctl
 
 IPVS_MODULE = "ip_vs"
 
 
 @dataclass(frozen=True, slots=True)
-class Sysctl:
-    """A kernel setting that we want; ``key`` is its path below /proc/sys.
+class LoadedModules:
+    """The modules that were loaded now, and those that cannot be had though the node can run without them."""
 
-    A host that already has one of ``also_good`` is left as it is.
-    """
-
-    key: str
-    value: str
-    reason: str
-    also_good: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A kernel setting that was changed, for the log and for whoever wants it back."""
-
-    key: str
-    old: str
-    new: str
-
-    def __str__(self) -> str:
-        return f"{self.key}: {self.old} -> {self.new}"
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedHost:
-    """What preparing did: settings changed, modules loaded, and what could not be had though the node can run."""
-
-    changes: tuple[Change, ...] = ()
-    modules_loaded: tuple[str, ...] = ()
+    loaded: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
 
 
@@ -79,6 +56,18 @@ def wanted_modules(schedulers: Collection[str], *, ipv6: bool) -> tuple[str, ...
         *(("ip6_tunnel",) if ipv6 else ()),
         "dummy",
     )
+
+
+def modules(config: Config) -> tuple[str, ...]:
+    """The kernel modules that a director of this configuration needs."""
+    ipv6 = any(network.version == 6 for network in config.networks)  # noqa: PLR2004 - the IP version
+    isolated = () if config.director.netns is None else ("veth",)
+    return (*wanted_modules({config.ipvs.scheduler, LOADING_SCHEDULER}, ipv6=ipv6), *isolated)
+
+
+def sysctls(config: Config) -> tuple[Sysctl, ...]:
+    """The settings that a director of this configuration wants of its host."""
+    return (*IPVS_SYSCTLS, *uplink_sysctls(config.node.uplinks))
 
 
 def changes(wanted: Iterable[Sysctl], current: Mapping[str, str]) -> tuple[Change, ...]:

@@ -4,7 +4,7 @@ import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from appliance.model.address import Address, address_order
+from appliance.model.address import Address, Network, address_order
 from appliance.model.service import IPIP, ServiceFlag, ServiceKey, Tunnel
 
 
@@ -82,6 +82,9 @@ class DesiredService:
     once, in canonical order. ``owner`` is who asked for it, in words an operator knows (``default/web``); ``origin`` is
     the place where it is written (``web.yaml:12``), which is no part of what it is. ``persistence_s`` counts only with
     ServiceFlag.PERSISTENT. ``drain_s`` is how long a vanished backend drains, in seconds; None for the node's own time.
+    Only clients in ``source_ranges`` get through to it, all where there are none; with ranges of one IP version alone,
+    none of the other. They are canonical (``canonical_networks``). ``new_flows_per_s`` is how many new flows each VIP
+    of the owner takes a second on this node; None for any number.
     """
 
     key: ServiceKey
@@ -93,6 +96,8 @@ class DesiredService:
     persistence_s: int = 0
     announce: Announce = Announce.ANY
     drain_s: float | None = None
+    source_ranges: tuple[Network, ...] = ()
+    new_flows_per_s: int | None = None
     origin: str = field(default="", compare=False)
 
     @property

@@ -19,12 +19,16 @@ class ObservedService:
 class ObservedLink:
     """The dummy link that carries the VIPs: whether it is there and up, and which addresses stand on it.
 
-    ``addresses`` holds only one-host prefixes (/32, /128): nothing else on the link is ours.
+    ``addresses`` holds only one-host prefixes (/32, /128): nothing else on the link is ours. ``elsewhere`` are the
+    addresses of this node's other links, but for those that mean something on one link or in one node only.
+    ``cut`` are the addresses on it that no packet gets to from outside, and why.
     """
 
     present: bool = False
     up: bool = False
     addresses: frozenset[Address] = frozenset()
+    elsewhere: frozenset[Address] = frozenset()
+    cut: Mapping[Address, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

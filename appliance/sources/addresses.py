@@ -1,14 +1,16 @@
 """Addresses as people write them, read strictly."""
 
 import re
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface, ip_network
 from socket import AF_INET, inet_pton
 
 from appliance.errors import SourceError
-from appliance.model.address import Address
+from appliance.model.address import Address, Network
 from appliance.sources.nodes import shown
 
 _WITH_PORT = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<v4>[0-9.]+)):\d+")
+# Without masks such as /255.0.0.0 and zones, both of which ip_network takes.
+_RANGE = re.compile(r"[0-9a-fA-F.:]+(/(0|[1-9][0-9]{0,2}))?")
 _FIRST_MULTICAST = 224
 _PARTLY_UNUSABLE = frozenset({127, 169})
 _BROADCAST = IPv4Address("255.255.255.255")
@@ -30,6 +32,24 @@ def parse_backend(text: str) -> Address:
         SourceError: it is not exactly one usable unicast address; the hint says what to write.
     """
     return _parse(text, "a backend")
+
+
+def parse_source_range(text: str) -> Network:
+    """A network of clients; an address alone is a network of one. Host bits count for nothing, as in kube-proxy.
+
+    Raises:
+        SourceError: it is no network, or one of IPv4 addresses in IPv6 form, which no packet matches.
+    """
+    # Kubernetes' validation takes spaces around it (ValidateService, loadBalancerSourceRanges).
+    bare = text.strip(" ")
+    try:
+        network = ip_network(bare if _RANGE.fullmatch(bare) else "", strict=False)
+    except ValueError:
+        hint = "write one like 192.0.2.0/24 or 2001:db8:7::/48"
+        raise SourceError(f"{shown(text)} is not a network of clients", hint=hint) from None
+    if isinstance(network.network_address, IPv6Address) and network.network_address.ipv4_mapped:
+        raise SourceError(f"{shown(text)} is an IPv4 network in IPv6 form", hint="write the IPv4 network")
+    return network
 
 
 def _parse(text: str, role: str) -> Address:

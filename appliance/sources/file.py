@@ -5,6 +5,7 @@ whoever reads goes on with the last good set (I3).
 """
 
 import asyncio
+import contextlib
 import os
 import re
 from collections.abc import AsyncIterator, Iterable
@@ -29,6 +30,9 @@ MAX_TORN = 5
 
 RETRY_S = 1.0
 """Pause after the kernel refused to watch the directory."""
+
+REREAD_S = 3.0
+"""After this time a directory that could not be taken is read again, also where nothing in it has changed."""
 
 _ON_PURPOSE = "to serve nothing on purpose, put a file with services: [] there"
 _PLACE = re.compile(r"(.*?):(\d+)(?=:|$)")
@@ -101,7 +105,11 @@ class FileSource:
                 if not torn and said != last:
                     last = said
                     yield outcome
-                await watch.settled(self._debounce_s)
+                # What could not be read for want of descriptors or memory can be once they are back: no file changes.
+                patience_s = REREAD_S if isinstance(outcome, SourceError) else None
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(patience_s):
+                        await watch.settled(self._debounce_s)
 
     def _read(self) -> Snapshot | SourceError:
         self.readings += 1

@@ -7,15 +7,34 @@ from itertools import product
 from typing import TypeVar
 
 from appliance.errors import SourceError
-from appliance.model.address import Address
+from appliance.model.address import Address, Network, canonical_networks
 from appliance.model.desired import Announce, Backend, DesiredService, ServiceDefaults, canonical
 from appliance.model.service import Protocol, ServiceFlag, ServiceKey
-from appliance.sources.addresses import parse_backend, parse_vip
+from appliance.sources.addresses import parse_backend, parse_source_range, parse_vip
 from appliance.sources.nodes import Mapping, Node, Page, Scalar, Sequence, is_null, kind_of, shown
 from appliance.sources.scheduling import parse_flag, parse_scheduler, usual_flags
-from appliance.sources.terms import MAX_PORT, parse_announce, parse_drain_s, parse_tunnel, parse_weight
+from appliance.sources.terms import (
+    MAX_PORT,
+    parse_announce,
+    parse_drain_s,
+    parse_new_flows_per_s,
+    parse_tunnel,
+    parse_weight,
+)
 
-SERVICE_KEYS = ("name", "vip", "ports", "backends", "scheduler", "scheduler_flags", "announce", "drain_s", "tunnel")
+SERVICE_KEYS = (
+    "name",
+    "vip",
+    "ports",
+    "backends",
+    "scheduler",
+    "scheduler_flags",
+    "announce",
+    "drain_s",
+    "tunnel",
+    "source_ranges",
+    "new_flows_per_s",
+)
 BACKEND_KEYS = ("address", "weight", "ready")
 
 _PORT = re.compile(r"([1-9][0-9]{0,4})(?:/([A-Za-z]+))?")
@@ -59,6 +78,8 @@ def _service(form: Mapping, prefix: str, page: Page, defaults: ServiceDefaults) 
     announce = _one(form, "announce", prefix, page, lambda node: parse_announce(_text(node)))
     drain_s = _one(form, "drain_s", prefix, page, lambda node: parse_drain_s(_text(node)))
     tunnel = _one(form, "tunnel", prefix, page, lambda node: parse_tunnel(_text(node)))
+    ranges = _unique(_each(form, "source_ranges", prefix, page, _read_range), f"{prefix}source_ranges", page, str)
+    new_flows_per_s = _one(form, "new_flows_per_s", prefix, page, lambda node: parse_new_flows_per_s(_text(node)))
     vips = _vips(form, prefix, page)
     ports = _unique(_each(form, "ports", prefix, page, _read_port), f"{prefix}ports", page, _port_label)
     backends = _backends(form, prefix, page)
@@ -74,6 +95,8 @@ def _service(form: Mapping, prefix: str, page: Page, defaults: ServiceDefaults) 
             backends=backends,
             announce=announce or Announce.ANY,
             drain_s=drain_s,
+            source_ranges=canonical_networks(network for _, network in ranges),
+            new_flows_per_s=new_flows_per_s,
             origin=page.place(line),
         )
         for (line, vip), (_, (protocol, port)) in product(vips, ports)
@@ -147,11 +170,12 @@ def _list(form: Mapping, key: str, prefix: str, page: Page) -> tuple[Node, ...]:
 
 
 def _each(form: Mapping, key: str, prefix: str, page: Page, read: Callable[[Node], T]) -> list[tuple[int, T]]:
-    """What can be read of a list, each with its line; an empty list of vips or ports is a mistake."""
+    """What can be read of a list, each with its line; an empty list of vips, ports or ranges is a mistake."""
     nodes = _list(form, key, prefix, page)
     node = form.entries.get(key)
     if isinstance(node, Sequence) and not nodes and key != "scheduler_flags":
-        page.refuse(form.lines[key], f"{prefix}{key}", "empty list", "write at least one, or remove the service")
+        other = f"leave {key} out" if key == "source_ranges" else "remove the service"
+        page.refuse(form.lines[key], f"{prefix}{key}", "empty list", f"write at least one, or {other}")
     taken = ((item.line, page.take(read, item, f"{prefix}{key}[{index}]")) for index, item in enumerate(nodes))
     return [(line, value) for line, value in taken if value is not None]
 
@@ -179,6 +203,10 @@ def _read_name(node: Node) -> str:
     if _NAME.fullmatch(text):
         return text
     raise SourceError(f"{shown(text)} is not a name", hint="write letters, digits and . _ / - only, 253 at most")
+
+
+def _read_range(node: Node) -> Network:
+    return parse_source_range(_text(node))
 
 
 def _read_vip(node: Node) -> Address:

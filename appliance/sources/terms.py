@@ -10,6 +10,7 @@ from appliance.sources.nodes import shown
 MAX_PORT = 65535
 MAX_WEIGHT = 65535
 MAX_DRAIN_S = 86400
+MAX_NEW_FLOWS_PER_S = 10_000_000
 
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,9}")
 _PLAIN_TUNNELS = {"ipip": IPIP, "gre": Tunnel(TunnelType.GRE)}
@@ -31,6 +32,15 @@ def parse_drain_s(text: str) -> int:
         SourceError: it is no such number.
     """
     return _number(text, 0, MAX_DRAIN_S, "a time in seconds")
+
+
+def parse_new_flows_per_s(text: str) -> int:
+    """How many new flows each VIP of a service takes a second on one node, 1 to 10,000,000.
+
+    Raises:
+        SourceError: it is no such number.
+    """
+    return _number(text, 1, MAX_NEW_FLOWS_PER_S, "a number of new flows a second")
 
 
 def parse_announce(text: str) -> Announce:

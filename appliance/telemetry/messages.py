@@ -117,6 +117,16 @@ REPAIRING_ADDRESS = Message(
     "If it goes on, find who changes the link: a network manager that does not leave it alone.",
 )
 
+NAMESPACE = Message(
+    "namespace put in order",
+    "27cf5027c6ac479c9d5769f0ca0e4596",
+    Level.NOTICE,
+    "namespace put in order",
+    "The director's network namespace, or the way into it, lacked @BALANCED_CHANGE@, and has it now.",
+    "None at a start. Later, VIPs were cut off for as long as it was missing.",
+    "Nothing at a start. Later: find who changes links, addresses or routes, a network manager for one.",
+)
+
 # What an operator orders.
 DRAINING = Message(
     "draining",
@@ -291,9 +301,9 @@ SYSCTL_CHANGED = Message(
     "fe23fe5cefee4bc386eb75bd2ec6fdd6",
     Level.NOTICE,
     "sysctl changed",
-    "The director changed @BALANCED_SYSCTL@ from @BALANCED_FROM@ to @BALANCED_TO@.",
+    "The director found @BALANCED_SYSCTL@ at @BALANCED_FROM@ and set it to @BALANCED_TO@.",
     "It stays so after the director ends; host-changes.json in the state directory has the old value.",
-    "Nothing. /etc/sysctl.d would have it at boot.",
+    "Nothing at a start: /etc/sysctl.d would have it at boot. Later: find who changed it.",
 )
 HOST_PROBLEM = Message(
     "host problem",
@@ -309,7 +319,7 @@ HOST_UNRECORDED = Message(
     "a13603fbc34d413eb0b4554fc5484d56",
     Level.ERROR,
     "host changes not kept, only told above",
-    "Settings of this host were changed, and the old values could not be written to @BALANCED_PATH@.",
+    "Settings of this host were changed, and the old values could not be kept: @BALANCED_REASON@.",
     "None on serving. The old values stand in the journal only.",
     "df -h and ls -ld of the state directory.",
 )
@@ -397,6 +407,20 @@ MTU = _condition(
     "Packets of full size do not fit the way to backends in those subnets. Small ones do, so all else looks well.",
     "VIPs that are announced stay so, and lose large packets there. Others with backends there are not announced here.",
     "ip route get BACKEND; ip link: raise the MTU. Or lower ipvs.min_path_mtu to what clients are asked for.",
+)
+OWN_ADDRESS = _condition(
+    "own address",
+    "49e723e760e042caa600876d213fd012",
+    "Those VIPs stand on another link of this node as well: announced, they draw what is meant for this node alone.",
+    "They are not announced by this node anew; where they are announced already they stay so.",
+    "ip address show; take the address off that link, or another VIP for the service, or another network for the pool.",
+)
+HOST_SETTING = _condition(
+    "host setting",
+    "85b233a41636498f919c06bef0d2704e",
+    "Kernel settings are not as they should be, and the director may not change them or somebody else insists.",
+    "A drawback, no outage: balanced doctor says which for each. VIPs are announced.",
+    "balanced units /, then systemctl restart systemd-sysctl. Look for another file or program that sets them.",
 )
 CHECKS = _condition(
     "checks",

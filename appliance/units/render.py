@@ -72,6 +72,7 @@ def render_units(
         "user": Word(USER),
         "group": _word("director.control_group", config.director.control_group or USER),
         "probes": config.checks.mode != "none",
+        "netns": None if config.director.netns is None else _word("director.netns", config.director.netns),
         "runtime_dir": _word("director.runtime_dir", config.director.runtime_dir),
         "runtime_directory": _below("director.runtime_dir", config.director.runtime_dir, Path("/run")),
         "state_directory": _below("director.state_dir", config.director.state_dir, Path("/var/lib")),

@@ -93,9 +93,9 @@ def remove_address_request(index: int, address: Address) -> Request:
     return Request(_RTM_DELADDR, _ifaddr(index, address, _SCOPE_UNIVERSE))
 
 
-def addresses_request(index: int) -> Request:
-    """Dump the addresses of one link (the kernel filters only on a socket with strict checking)."""
-    return Request(_RTM_GETADDR, _IFADDR.pack(_AF_UNSPEC, 0, 0, 0, index))
+def addresses_request() -> Request:
+    """Dump the addresses of all links."""
+    return Request(_RTM_GETADDR, _IFADDR.pack(_AF_UNSPEC, 0, 0, 0, 0))
 
 
 def decode_link(body: bytes) -> Link:
@@ -130,6 +130,26 @@ def decode_address(body: bytes, index: int) -> Address | None:
         flags = int(_U32.unpack(wide)[0])
     if link != index or prefix != len(packed) * 8 or flags & (_IFA_F_DADFAILED | _IFA_F_TENTATIVE):
         return None
+    return _address(family, packed)
+
+
+def decode_elsewhere(body: bytes, index: int) -> Address | None:
+    """The address in the body of a message, if it is on another link than ``index`` and known beyond it.
+
+    Raises:
+        KernelError: with EBADMSG, the bytes are not an address.
+    """
+    if len(body) < _IFADDR.size:
+        raise malformed("address", 0)
+    family, _prefix, _flags, _scope, link = _IFADDR.unpack_from(body)
+    if link == index:
+        return None
+    found = attributes(body, _IFADDR.size)
+    address = _address(family, found.get(_IFA_LOCAL, found.get(_IFA_ADDRESS, b"")))
+    return None if address is None or address.is_loopback or address.is_link_local else address
+
+
+def _address(family: int, packed: bytes) -> Address | None:
     if family == _AF_INET and len(packed) == IPv4Address(0).max_prefixlen // 8:
         return IPv4Address(packed)
     if family == _AF_INET6 and len(packed) == IPv6Address(0).max_prefixlen // 8:

@@ -3,10 +3,11 @@
 import asyncio
 import errno
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Self
 
 from appliance.errors import KernelError
+from appliance.model.address import Address
 from appliance.model.observed import ObservedLink
 from appliance.model.plan import AddAddress, AddressStep, EnsureLink, Outcome, RemoveAddress, StepResult
 from appliance.netlink.message import Request
@@ -42,7 +43,9 @@ class VipKernel:
         self._netlink.close()
 
     def dump(self) -> ObservedLink:
-        """The link and the one-host addresses on it. A link of that name and another kind counts as absent.
+        """The link, the one-host addresses on it, and those of other links.
+
+        A link of that name and another kind counts as absent.
 
         Raises:
             KernelError: the kernel refused, or no complete reading came about in three attempts.
@@ -50,9 +53,10 @@ class VipKernel:
         link = self._link()
         if link is None or link.kind != codec.DUMMY:
             return ObservedLink()
-        bodies = self._netlink.dump(codec.addresses_request(link.index), f"addresses of {self._name}")
+        bodies = self._netlink.dump(codec.addresses_request(), "addresses")
         addresses = (codec.decode_address(body, link.index) for body in bodies)
-        return ObservedLink(True, link.up, frozenset(address for address in addresses if address is not None))
+        elsewhere = (codec.decode_elsewhere(body, link.index) for body in bodies)
+        return ObservedLink(True, link.up, _known(addresses), _known(elsewhere))
 
     def exists(self, name: str) -> bool:
         """Whether there is a network link of this name, of any kind.
@@ -108,6 +112,10 @@ class VipKernel:
         if answer.errno or not answer.replies:
             raise KernelError("read link", name, answer.errno)
         return codec.decode_link(answer.replies[0])
+
+
+def _known(addresses: Iterable[Address | None]) -> frozenset[Address]:
+    return frozenset(address for address in addresses if address is not None)
 
 
 def _request(step: AddAddress | RemoveAddress, index: int) -> Request:

@@ -5,7 +5,7 @@ somebody undoes it at once), a reading that fails.
 """
 
 import errno
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_network
 
@@ -192,14 +192,22 @@ class FakeVips(Faults):
         """What ``ip address del`` does."""
         self._link = replace(self._link, addresses=self._link.addresses - {vip})
 
+    def have_elsewhere(self, *addresses: Address) -> None:
+        """From now on exactly these addresses stand on other links."""
+        self._link = replace(self._link, elsewhere=frozenset(addresses))
+
     def take_down(self) -> None:
         """What ``ip link set down`` does: the kernel keeps IPv4 addresses and drops IPv6 ones."""
         kept = frozenset(address for address in self._link.addresses if address.version == 4)
         self._link = replace(self._link, up=False, addresses=kept)
 
+    def cut_off(self, reasons: Mapping[Address, str]) -> None:
+        """From now on packets get to exactly these addresses no more."""
+        self._link = replace(self._link, cut=dict(reasons))
+
     def delete_link(self) -> None:
         """What ``ip link del`` does."""
-        self._link = ObservedLink()
+        self._link = ObservedLink(elsewhere=self._link.elsewhere)
 
     def exists(self, name: str) -> bool:
         self.reading()

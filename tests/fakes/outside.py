@@ -112,8 +112,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return self._now_s
 
     def _run_once(self) -> None:
-        if not self._ready and self._scheduled:  # type: ignore[attr-defined]  # no public way to jump a loop's time
-            self._now_s = max(self._now_s, self._scheduled[0].when())  # type: ignore[attr-defined]  # as above
+        if not self._ready:  # type: ignore[attr-defined]  # no public way to jump a loop's time
+            timers = self._scheduled  # type: ignore[attr-defined]  # as above
+            # Those that were cancelled stay in the queue for a while: to jump to one of them would not be far enough.
+            self._now_s = max(self._now_s, min((each.when() for each in timers if not each.cancelled()), default=0.0))
         super()._run_once()  # type: ignore[misc]  # as above
 
 

@@ -50,6 +50,24 @@ def test_probes_of_backends_need_raw_packets() -> None:
     assert "RestrictAddressFamilies=AF_PACKET" in lines
 
 
+ISOLATED = {"netns": "lvs", "netns_networks": ["10.9.0.10/31"]}
+
+
+def test_a_director_with_a_namespace_may_enter_it_and_set_what_is_in_it() -> None:
+    made = config(node={"uplinks": ["eth0"]}, director=ISOLATED)
+    lines = unit(made)
+    assert "AmbientCapabilities=CAP_SYS_ADMIN" in lines
+    assert "ExecStartPre=+/bin/sh -c 'test -e /run/netns/lvs || exec ip netns add lvs'" in lines
+    assert {"RestrictNamespaces=net", "ProtectKernelTunables=no"} <= set(lines)
+    assert "veth" in unit(made, Path("/etc/modules-load.d/balanced.conf"))
+
+
+def test_a_director_on_the_host_may_not() -> None:
+    lines = unit(config())
+    assert {"RestrictNamespaces=yes", "ProtectKernelTunables=yes"} <= set(lines)
+    assert not [line for line in lines if "SYS_ADMIN" in line or "netns" in line]
+
+
 def test_where_bird_conf_is_ours_its_folder_can_be_written() -> None:
     assert "ReadWritePaths=-/etc/bird" in unit(config())
     assert "z /etc/bird 2770 bird bird" in unit(config(), Path("/etc/tmpfiles.d/balanced.conf"))
@@ -72,6 +90,14 @@ def test_the_last_will_is_executed_by_the_machines_own_python_from_a_place_of_it
     lines = unit(config(director={"runtime_dir": "/run/lb"}), LAST_WILL)
     assert "ExecStart=/usr/bin/python3 -I -S /usr/local/lib/balanced/last_will.py /run/lb" in lines
     assert f"LogExtraFields=MESSAGE_ID={messages.LOST.id}" in lines
+
+
+def test_bird_is_ordered_before_the_director_and_never_pulled_in() -> None:
+    """Stopping goes the other way: director, BIRD, network. What an operator stopped or masked stays down."""
+    lines = unit(config())
+    assert "After=network.target bird.service" in lines
+    assert [line for line in lines if "bird.service" in line] == ["After=network.target bird.service"]
+    assert not [line for line in lines if line.startswith(("Requires=", "BindsTo=", "PartOf=", "Wants="))]
 
 
 def test_modules_of_both_schedulers_are_loaded_at_boot() -> None:

@@ -10,7 +10,13 @@ from appliance.model.desired import Announce, Note, Problem, Remark, ServiceDefa
 from appliance.model.service import ServiceFlag, Tunnel
 from appliance.sources.nodes import shown
 from appliance.sources.scheduling import parse_flag, parse_scheduler, usual_flags
-from appliance.sources.terms import parse_announce, parse_drain_s, parse_tunnel, parse_weight
+from appliance.sources.terms import (
+    parse_announce,
+    parse_drain_s,
+    parse_new_flows_per_s,
+    parse_tunnel,
+    parse_weight,
+)
 
 PREFIX = "balanced.demonware.net/"
 SCHEDULER = f"{PREFIX}ipvs-scheduler"
@@ -19,8 +25,9 @@ WEIGHT = f"{PREFIX}weight"
 ANNOUNCE = f"{PREFIX}announce"
 DRAIN_SECONDS = f"{PREFIX}drain-seconds"
 TUNNEL_TYPE = f"{PREFIX}tunnel-type"
+NEW_FLOWS = f"{PREFIX}new-flows-per-second"
 
-READ = (SCHEDULER, SCHEDULER_FLAGS, WEIGHT, ANNOUNCE, DRAIN_SECONDS, TUNNEL_TYPE)
+READ = (SCHEDULER, SCHEDULER_FLAGS, WEIGHT, ANNOUNCE, DRAIN_SECONDS, TUNNEL_TYPE, NEW_FLOWS)
 READ_BY_OTHERS = (f"{PREFIX}ip-pool", f"{PREFIX}ip-request", f"{PREFIX}tunnel-ignore")
 """Annotations of the same prefix that mean something to other programs of the cluster."""
 
@@ -29,8 +36,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How a Service wants to be served; ``weight`` is that of each of its backends, ``drain_s`` as in DesiredService.
+    """How a Service wants to be served; ``weight`` is that of each of its backends.
 
+    ``drain_s`` and ``new_flows_per_s`` are those of DesiredService.
     ``remarks`` are the annotations that could not be taken as they are written.
     """
 
@@ -40,6 +48,7 @@ class Terms:
     weight: int
     announce: Announce
     drain_s: float | None
+    new_flows_per_s: int | None
     remarks: tuple[Remark, ...] = ()
 
 
@@ -55,6 +64,7 @@ def read_terms(annotations: Mapping[str, str], where: str, owner: str, defaults:
     announce = page.take(ANNOUNCE, parse_announce)
     tunnel = page.take(TUNNEL_TYPE, parse_tunnel)
     drain_s = page.take(DRAIN_SECONDS, parse_drain_s)
+    new_flows_per_s = page.take(NEW_FLOWS, parse_new_flows_per_s)
     page.note_unknown()
     return Terms(
         scheduler=scheduler,
@@ -63,6 +73,7 @@ def read_terms(annotations: Mapping[str, str], where: str, owner: str, defaults:
         weight=1 if weight is None else weight,
         announce=announce or Announce.ANY,
         drain_s=drain_s,
+        new_flows_per_s=new_flows_per_s,
         remarks=tuple(page.remarks),
     )
 

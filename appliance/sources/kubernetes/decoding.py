@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from appliance.errors import SourceError
-from appliance.sources.addresses import is_ordinary, parse_backend, parse_vip
+from appliance.sources.addresses import is_ordinary, parse_backend, parse_source_range, parse_vip
 from appliance.sources.kubernetes.objects import Endpoints, Identity, KubernetesObject, Service, vips_of
 from appliance.sources.nodes import shown
 
@@ -63,6 +63,8 @@ def decode(kind: type[K], tree: object) -> K:
 def _checked(value: K) -> K:
     """The object, if also what the types alone do not say holds: names are names, and addresses are addresses."""
     _check_names(value.metadata)
+    if isinstance(value, Service):
+        _check_ranges(value)
     parse = parse_vip if isinstance(value, Service) else parse_backend
     for text, *place in _addresses(value):
         if is_ordinary(text):
@@ -98,6 +100,16 @@ def _check_names(metadata: Identity) -> None:
             raise Malformed(path, f"{shown(text)} is not a name", "write letters, digits, dots and dashes only")
     if not metadata.name:
         raise Malformed("metadata.name", "empty", "give the object a name")
+
+
+def _check_ranges(service: Service) -> None:
+    """A range that is none spoils the Service: without it, those who are to be kept out might get in."""
+    for index, text in enumerate((service.spec and service.spec.load_balancer_source_ranges) or ()):
+        try:
+            parse_source_range(text)
+        except SourceError as error:
+            path = f"spec.loadBalancerSourceRanges[{index}]"
+            raise Malformed(path, error.message, error.hint) from None
 
 
 def _addresses(value: KubernetesObject) -> Iterator[tuple[Any, ...]]:

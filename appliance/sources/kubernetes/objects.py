@@ -67,6 +67,7 @@ class ServiceSpec(_Object, frozen=True):
     ports: tuple[ServicePort, ...] | None = None
     load_balancer_ip: str | None = msgspec.field(name="loadBalancerIP", default=None)
     load_balancer_class: str | None = None
+    load_balancer_source_ranges: tuple[str, ...] | None = None
     session_affinity: Literal["None", "ClientIP"] | None = None
     session_affinity_config: AffinityConfig | None = None
 

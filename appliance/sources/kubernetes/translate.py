@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import NamedTuple
 
-from appliance.model.address import Address
+from appliance.model.address import Address, canonical_networks
 from appliance.model.desired import Backend, DesiredService, Note, Problem, Remark, ServiceDefaults, canonical
 from appliance.model.service import Protocol, ServiceFlag, ServiceKey
+from appliance.sources.addresses import parse_source_range
 from appliance.sources.kubernetes.annotations import SCHEDULER_FLAGS, Terms, read_terms
 from appliance.sources.kubernetes.objects import (
     Conditions,
@@ -116,6 +117,7 @@ def _translate_service(
     flags, persistence_s = terms.flags, 0
     if spec.session_affinity == "ClientIP":
         flags, persistence_s = with_affinity(terms.scheduler, flags, _affinity_s(spec))
+    ranges = canonical_networks(map(parse_source_range, spec.load_balancer_source_ranges or ()))
     remarks = [*terms.remarks, *_left_out(service, terms, flags, where)]
     if not vips:
         remarks.append(_without_vip(service, where, from_files=from_files))
@@ -136,6 +138,8 @@ def _translate_service(
                 persistence_s=persistence_s,
                 announce=terms.announce,
                 drain_s=terms.drain_s,
+                source_ranges=ranges,
+                new_flows_per_s=terms.new_flows_per_s,
                 origin=origin,
             )
             for vip in vips

@@ -11,7 +11,8 @@ credentials of the moment.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from random import Random
 from typing import Protocol
@@ -30,6 +31,8 @@ STEADY_S = 5.0
 @dataclass(frozen=True, slots=True)
 class Timing:
     """Seconds. The server ends each watch after about ``watch_s``; one that lasts ``margin_s`` longer is half-open.
+
+    The answer to a watch has to begin within ``margin_s`` too.
 
     After a failure ``first_retry_s``, then twice that each time up to ``max_retry_s``, each by chance shortened by up
     to half, so that many directors do not come all at once. What the server asks for (Retry-After) is waited for, up
@@ -161,17 +164,28 @@ class Follower:
             "resourceVersion": self._version,
             "timeoutSeconds": str(watch_s),
         }
-        started_s = loop.time()
+        async with AsyncExitStack() as stack:
+            lines = await self._begin(stack.enter_async_context(connection.watch(path, query)), resource)
+            self._listener.well()
+            started_s = loop.time()
+            try:
+                async with asyncio.timeout(watch_s + self._timing.margin_s):
+                    async for line in lines:
+                        self._take(resource, event(line, f"watch {resource}"))
+            except TimeoutError:
+                text = f"the watch of {resource} outlasted its time-out of {watch_s} s: the connection is half-open"
+                raise Dropped(text) from None
+            finally:
+                self._proven = self._proven or loop.time() - started_s >= STEADY_S
+
+    async def _begin(self, begun: Awaitable[AsyncIterator[bytes]], resource: Resource) -> AsyncIterator[bytes]:
+        """Wait for the answer to begin, which a server that is well does at once, also where nothing happens."""
         try:
-            async with asyncio.timeout(watch_s + self._timing.margin_s), connection.watch(path, query) as lines:
-                self._listener.well()
-                async for line in lines:
-                    self._take(resource, event(line, f"watch {resource}"))
+            async with asyncio.timeout(self._timing.margin_s):
+                return await begun
         except TimeoutError:
-            text = f"the watch of {resource} outlasted its time-out of {watch_s} s: the connection is half-open"
-            raise Dropped(text) from None
-        finally:
-            self._proven = self._proven or loop.time() - started_s >= STEADY_S
+            text = f"the API server gives no answer to watch {resource} within {self._timing.margin_s:g} s"
+            raise SourceError(text) from None
 
     def _take(self, resource: Resource, what: Event) -> None:
         self._proven = True

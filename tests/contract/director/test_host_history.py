@@ -7,7 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from appliance.host import history
-from appliance.host.prepare import Change, remember
+from appliance.host.prepare import remember
+from appliance.model.host import Change
 
 changes = st.lists(st.builds(Change, *[st.text(max_size=20)] * 3), max_size=5).map(tuple)
 CONNTRACK = Change("net/ipv4/vs/conntrack", "1", "0")

@@ -33,6 +33,8 @@ services = st.builds(
     persistence_s=st.integers(0, 86400),
     announce=st.sampled_from(Announce),
     drain_s=st.none() | st.floats(0, 86400),
+    source_ranges=st.lists(st.ip_addresses().map(ip_network), max_size=2).map(tuple),
+    new_flows_per_s=st.none() | st.integers(1, 10_000_000),
     origin=words,
 )
 snapshots = st.builds(

@@ -71,6 +71,12 @@ def test_what_lies_outside_the_pools_is_not_in_any_plan() -> None:
         pytest.param(replace(WEB, persistence_s=60), "persistence_s 0 -> 60", id="persistence"),
         pytest.param(replace(WEB, announce=Announce.ALL), "announce any -> all", id="announce"),
         pytest.param(replace(WEB, drain_s=5.0), "drain_s None -> 5.0", id="drain"),
+        pytest.param(replace(WEB, new_flows_per_s=9), "new_flows_per_s None -> 9", id="new flows"),
+        pytest.param(
+            replace(WEB, source_ranges=(ip_network("192.0.2.0/24"),)),
+            "source ranges all -> 192.0.2.0/24",
+            id="source ranges",
+        ),
         pytest.param(replace(WEB, owner="default/api"), "owner default/web -> default/api", id="owner"),
         pytest.param(replace(WEB, tunnel=Tunnel(TunnelType.GRE)), "tunnel ipip -> gre", id="tunnel"),
         pytest.param(

@@ -43,6 +43,11 @@ def test_i1_a_vip_that_reads_back_whole_is_proven_and_counted() -> None:
             "address 10.50.0.1/32 is not on the link",
             id="address missing",
         ),
+        pytest.param(
+            ObservedLink(present=True, up=True, addresses=frozenset({VIP}), cut={VIP: "sent elsewhere"}),
+            "sent elsewhere",
+            id="no packet gets there",
+        ),
     ],
 )
 def test_i1_no_proof_without_the_address_on_the_link(link: ObservedLink, reason: str) -> None:

@@ -19,6 +19,7 @@ from appliance.model.address import Address
 from appliance.model.desired import Backend, DesiredService, Snapshot, canonical
 from appliance.model.service import Protocol, ServiceFlag, ServiceKey
 from appliance.telemetry.journal import Journal
+from tests.fakes.host import FakeHost
 from tests.fakes.kernel import FakeIpvs, FakeRoutes, FakeVips
 from tests.fakes.outside import FakeMonitor, FakeRouter, FakeSource
 from tests.fakes.probing import FakeProber
@@ -53,6 +54,7 @@ class Node:
         self.others: dict[str, Source] = {}
         self.publisher: Publisher | None = None
         self.prober: FakeProber | None = None
+        self.host: FakeHost | None = None
         self.on_pass: Callable[[Context, Scope, Ending], None] | None = None
         self.log = io.StringIO()
         self.settings = Settings("d1", (POOL,), directory, GatePolicy(rise=3, apart_s=0.2), drain_time_s=30.0)
@@ -60,7 +62,15 @@ class Node:
     def director(self) -> Director:
         sources: dict[str, Source] = {"file": self.source, **self.others}
         ports = Ports(
-            self.ipvs, self.link, self.routes, self.monitor, self.router, sources, self.publisher, self.prober
+            self.ipvs,
+            self.link,
+            self.routes,
+            self.monitor,
+            self.router,
+            sources,
+            self.publisher,
+            self.prober,
+            self.host,
         )
         clock = asyncio.get_running_loop().time
         return Director(self.settings, ports, Journal(self.log, prefix=False), clock, clock, on_pass=self.on_pass)

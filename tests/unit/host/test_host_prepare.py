@@ -9,15 +9,9 @@ import pytest
 from appliance.errors import KernelError
 from appliance.host import history
 from appliance.host.kernel import HostKernel
-from appliance.host.prepare import (
-    IPVS_SYSCTLS,
-    Change,
-    Sysctl,
-    changes,
-    remember,
-    uplink_sysctls,
-    wanted_modules,
-)
+from appliance.host.prepare import IPVS_SYSCTLS, changes, remember, uplink_sysctls, wanted_modules
+from appliance.host.settings import HostSettings
+from appliance.model.host import Change, Module, Sysctl
 
 CONNTRACK = Sysctl("net/ipv4/vs/conntrack", "0", "for the test")
 SLOPPY = Sysctl("net/ipv4/vs/sloppy_tcp", "1", "for the test")
@@ -70,20 +64,29 @@ def host(root: Path, *, load: Callable[[str], int], capabilities: int = 1 << 16)
     return HostKernel(root / "sys", root / "module", root / "status", root / "lib", load)
 
 
-def test_what_is_missing_is_loaded_and_what_differs_is_set(tmp_path: Path) -> None:
+def test_what_is_missing_is_loaded(tmp_path: Path) -> None:
     asked: list[str] = []
 
     def load(name: str) -> int:
         asked.append(name)
         return 0
 
-    here = host(tmp_path, load=load)
-    prepared = here.prepare(["ip_vs", "ip_vs_rr", "ipip", "x_y"], [CONNTRACK, SLOPPY])
-    assert asked == ["ip_vs"] == list(prepared.modules_loaded)
-    assert prepared.changes == (Change("net/ipv4/vs/conntrack", "1", "0"),)
-    assert prepared.problems == ()
-    assert here.read(["net/ipv4/vs/conntrack"]) == {"net/ipv4/vs/conntrack": "0"}
-    assert here.prepare([], [CONNTRACK, SLOPPY]).changes == (), "a second run has nothing to do"
+    done = host(tmp_path, load=load).load_modules(["ip_vs", "ip_vs_rr", "ipip", "x_y"])
+    assert asked == ["ip_vs"] == list(done.loaded)
+    assert done.problems == ()
+
+
+def test_what_a_kernel_has_of_a_module_is_told(tmp_path: Path) -> None:
+    """Loaded, or built in; on disk, where depmod spells it with dashes and packs it; neither."""
+    here = host(tmp_path, load=lambda _: 0)
+    (tmp_path / "lib/modules.dep").write_text("kernel/net/ip-vs-mh.ko.xz: kernel/net/ip_vs.ko.xz\n")
+    found = {name: here.module(name) for name in ("ip_vs_rr", "ipip", "ip_vs_mh", "ip_vs")}
+    assert found == {
+        "ip_vs_rr": Module.LOADED,
+        "ipip": Module.LOADED,
+        "ip_vs_mh": Module.ON_DISK,
+        "ip_vs": Module.ABSENT,
+    }
 
 
 @pytest.mark.parametrize(
@@ -94,7 +97,7 @@ def test_what_is_missing_is_loaded_and_what_differs_is_set(tmp_path: Path) -> No
         pytest.param(1 << 16, 1, "modprobe ip_vs says why", id="no such module"),
     ],
 )
-def test_without_ipvs_nothing_is_changed_and_the_error_names_the_remedy(
+def test_without_ipvs_the_error_names_the_remedy(
     tmp_path: Path, capabilities: int, with_modules: int, remedy: str
 ) -> None:
     here = host(tmp_path, load=lambda _: 1, capabilities=capabilities)
@@ -102,8 +105,7 @@ def test_without_ipvs_nothing_is_changed_and_the_error_names_the_remedy(
         (tmp_path / "lib/modules.builtin").unlink()
         (tmp_path / "lib").rmdir()
     with pytest.raises(KernelError, match=remedy):
-        here.prepare(["ip_vs"], [CONNTRACK])
-    assert here.read([CONNTRACK.key]) == {CONNTRACK.key: "1"}
+        here.load_modules(["ip_vs"])
 
 
 def test_without_modprobe_the_error_names_the_package(tmp_path: Path) -> None:
@@ -111,25 +113,30 @@ def test_without_modprobe_the_error_names_the_package(tmp_path: Path) -> None:
         raise FileNotFoundError(errno.ENOENT, "no such file")
 
     with pytest.raises(KernelError, match="apt-get install kmod"):
-        host(tmp_path, load=load).prepare(["ip_vs"], [])
+        host(tmp_path, load=load).load_modules(["ip_vs"])
 
 
 def test_a_scheduler_that_cannot_be_had_is_a_problem_and_the_rest_goes_on(tmp_path: Path) -> None:
-    prepared = host(tmp_path, load=lambda name: int(name == "ip_vs_mh")).prepare(
-        ["ip_vs", "ip_vs_mh", "dummy"], [CONNTRACK]
-    )
-    assert prepared.modules_loaded == ("ip_vs", "dummy")
-    assert [problem.where for problem in prepared.problems] == ["kernel module ip_vs_mh"]
-    assert len(prepared.changes) == 1
+    done = host(tmp_path, load=lambda name: int(name == "ip_vs_mh")).load_modules(["ip_vs", "ip_vs_mh", "dummy"])
+    assert done.loaded == ("ip_vs", "dummy")
+    assert [problem.where for problem in done.problems] == ["kernel module ip_vs_mh"]
 
 
-def test_a_setting_that_cannot_be_written_is_a_problem_that_says_what_to_do(tmp_path: Path) -> None:
-    here = host(tmp_path, load=lambda _: 0)
-    setting = tmp_path / "sys" / CONNTRACK.key
-    setting.unlink()
-    setting.symlink_to("/proc/self/cmdline")  # reads, and cannot be written even by root
-    (problem,) = here.prepare([], [Sysctl(CONNTRACK.key, "0", "for the test")]).problems
-    assert "net.ipv4.vs.conntrack = 0 into /etc/sysctl.d" in problem.remedy
+def settings(root: Path, *wanted: Sysctl) -> HostSettings:
+    return HostSettings(host(root, load=lambda _: 0), wanted, root / "host-changes.json")
+
+
+def test_what_was_changed_is_kept_with_the_value_of_before(tmp_path: Path) -> None:
+    here = settings(tmp_path, CONNTRACK, SLOPPY)
+    changed = here.change(here.differing())
+    assert (changed.made, changed.unrecorded) == ((Change(CONNTRACK.key, "1", "0"),), "")
+    assert history.load(tmp_path / "host-changes.json") == changed.made
+
+
+def test_a_record_that_cannot_be_written_is_told_and_the_change_stands(tmp_path: Path) -> None:
+    here = HostSettings(host(tmp_path, load=lambda _: 0), [CONNTRACK], tmp_path / "gone/host-changes.json")
+    assert "No such file" in here.change(here.differing()).unrecorded
+    assert here.differing() == ()
 
 
 def test_changes_are_kept_over_a_restart(tmp_path: Path) -> None:

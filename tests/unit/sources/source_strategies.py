@@ -82,6 +82,7 @@ services = some(
         ports=many(port),
         loadBalancerIP=addresses,
         externalIPs=many(addresses),
+        loadBalancerSourceRanges=many(addresses),
         sessionAffinity=st.sampled_from(["ClientIP", "None", HOSTILE]),
         sessionAffinityConfig=some(clientIP=some(timeoutSeconds=numbers)),
     ),

@@ -20,7 +20,7 @@ from appliance.sources.manifest import parse_manifest
 
 GUIDE = Path(__file__).parents[3] / "docs" / "user-guide.md"
 MH = ServiceFlag.SCHEDULER_1 | ServiceFlag.SCHEDULER_2
-PLAIN = Terms("mh", MH, IPIP, 1, Announce.ANY, None)
+PLAIN = Terms("mh", MH, IPIP, 1, Announce.ANY, None, None)
 
 
 def read(annotations: Mapping[str, str], defaults: ServiceDefaults | None = None) -> Terms:
@@ -33,7 +33,7 @@ def test_a_service_without_annotations_gets_the_defaults() -> None:
     defaults = ServiceDefaults("rr", ServiceFlag.NONE, Tunnel(TunnelType.GRE))
 
     assert read({}) == PLAIN
-    assert read({}, defaults) == Terms("rr", ServiceFlag.NONE, Tunnel(TunnelType.GRE), 1, Announce.ANY, None)
+    assert read({}, defaults) == Terms("rr", ServiceFlag.NONE, Tunnel(TunnelType.GRE), 1, Announce.ANY, None, None)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,8 @@ def test_a_service_without_annotations_gets_the_defaults() -> None:
         ("announce", "always", "announce", Announce.ALWAYS),
         ("drain-seconds", "0", "drain_s", 0),
         ("drain-seconds", "86400", "drain_s", 86400),
+        ("new-flows-per-second", "1", "new_flows_per_s", 1),
+        ("new-flows-per-second", "10000000", "new_flows_per_s", 10_000_000),
         ("tunnel-type", "ipip", "tunnel", IPIP),
         ("tunnel-type", "gre", "tunnel", Tunnel(TunnelType.GRE)),
         ("tunnel-type", "gue:6080", "tunnel", Tunnel(TunnelType.GUE, 6080)),
@@ -85,6 +87,11 @@ NUMBER = "write a whole number from"
         ("drain-seconds", "60s", f"60s is not a time in seconds, the default is used ({NUMBER} 0 to 86400)"),
         ("drain-seconds", "86401", f"86401 is not a time in seconds, the default is used ({NUMBER} 0 to 86400)"),
         (
+            "new-flows-per-second",
+            "0",
+            f"0 is not a number of new flows a second, the default is used ({NUMBER} 1 to 10000000)",
+        ),
+        (
             "tunnel-type",
             "gue",
             "gue needs the UDP port that the backends listen on, the default is used (write one like gue:6080)",
@@ -105,7 +112,7 @@ def test_fault_15_a_value_that_means_nothing_is_named_and_the_default_is_used(
 
     assert str(problem).startswith(f"service shop/web: {PREFIX}{name}: {message}")
     assert (type(problem), problem.owner) == (Problem, "shop/web")
-    assert terms == Terms("mh", MH, IPIP, 1, Announce.ANY, None, terms.remarks)
+    assert terms == Terms("mh", MH, IPIP, 1, Announce.ANY, None, None, terms.remarks)
 
 
 @pytest.mark.parametrize(
@@ -115,6 +122,7 @@ def test_fault_15_a_value_that_means_nothing_is_named_and_the_default_is_used(
         ("weight", "weight"),
         ("announce", "announce"),
         ("drain-seconds", "drain_s"),
+        ("new-flows-per-second", "new_flows_per_s"),
         ("tunnel-type", "tunnel"),
     ],
 )
@@ -125,6 +133,7 @@ def test_fault_14_a_bad_annotation_leaves_the_others_alone(bad: str, field: str)
         "weight": "7",
         "announce": "all",
         "drain-seconds": "5",
+        "new-flows-per-second": "100",
         "tunnel-type": "gre",
     }
     whole, spoilt = read(good), read(good | {bad: "\0"})
@@ -198,7 +207,10 @@ def test_every_annotation_stands_in_the_user_guide_and_nothing_else_does() -> No
 
 def changed(service: DesiredService) -> dict[str, object]:
     """The fields of the service, and the weight of its backends, that are not the usual ones."""
-    told = {name: getattr(service, name) for name in ("scheduler", "flags", "tunnel", "announce", "drain_s")}
+    told = {
+        name: getattr(service, name)
+        for name in ("scheduler", "flags", "tunnel", "announce", "drain_s", "new_flows_per_s")
+    }
     told |= {"weight": service.backends[0].weight}
     return {name: value for name, value in told.items() if value != getattr(PLAIN, name)}
 
@@ -225,5 +237,6 @@ def test_every_example_of_the_user_guide_has_its_effect_and_needs_no_remark() ->
         "old-shop": [{"weight": 0}],
         "web": [{"announce": Announce.ALL}, {"announce": Announce.ALL}],
         "ftp": [{"drain_s": 3600}],
+        "login": [{"new_flows_per_s": 500}],
         "video": [{"tunnel": Tunnel(TunnelType.GUE, 6080)}],
     }

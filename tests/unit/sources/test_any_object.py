@@ -108,6 +108,10 @@ def test_nesting_without_end_is_refused_as_any_other_nonsense() -> None:
         ("spec.ports[0].port", {"metadata": {"name": "web"}, "spec": {"ports": [{"port": HOSTILE}]}}),
         ("spec.sessionAffinity", {"metadata": {"name": "web"}, "spec": {"sessionAffinity": HOSTILE}}),
         (
+            "spec.loadBalancerSourceRanges[1]",
+            {"metadata": {"name": "web"}, "spec": {"loadBalancerSourceRanges": ["192.0.2.0/24", HOSTILE]}},
+        ),
+        (
             "spec.loadBalancerIP",
             {"metadata": {"name": "web"}, "spec": {"type": "LoadBalancer", "loadBalancerIP": HOSTILE}},
         ),

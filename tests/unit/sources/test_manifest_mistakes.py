@@ -9,6 +9,7 @@ from appliance.sources.nodes import MAX_DEPTH, MAX_NODES
 GOOD = {"vip": "10.50.0.1", "ports": "[80]", "backends": "[10.1.0.1]"}
 NOT_AN_ADDRESS = "is not an IP address (write one like 10.50.0.1 or 2001:db8::1, without leading zeros)"
 NOT_A_PORT = "is not a port (write a whole number such as 443, 443/tcp, 53/udp or 36412/sctp)"
+NOT_A_RANGE = "is not a network of clients (write one like 192.0.2.0/24 or 2001:db8:7::/48)"
 NOT_A_WEIGHT = "is not a weight (write a whole number from 0 to 65535)"
 NO_REWRITE = "backends listen on the same port, it is not rewritten"
 
@@ -123,6 +124,21 @@ def with_one(key: str, value: str) -> str:
         ("announce", "[all]", "announce: a list, where one value belongs (write one value)"),
         ("drain_s", "1m", "drain_s: 1m is not a time in seconds (write a whole number from 0 to 86400)"),
         ("drain_s", "", "drain_s: empty, where one value belongs (write one value)"),
+        ("source_ranges", "192.0.2.0/24", "source_ranges: 192.0.2.0/24 is not a list (write source_ranges: [...])"),
+        ("source_ranges", "[]", "source_ranges: empty list (write at least one, or leave source_ranges out)"),
+        ("source_ranges", "[192.0.2.0/33]", f"source_ranges[0]: 192.0.2.0/33 {NOT_A_RANGE}"),
+        ("source_ranges", "[192.0.2.0/255.255.255.0]", f"source_ranges[0]: 192.0.2.0/255.255.255.0 {NOT_A_RANGE}"),
+        ("source_ranges", '["fe80::1%eth0/64"]', f"source_ranges[0]: fe80::1%eth0/64 {NOT_A_RANGE}"),
+        (
+            "source_ranges",
+            '["::ffff:192.0.2.0/120"]',
+            "source_ranges[0]: ::ffff:192.0.2.0/120 is an IPv4 network in IPv6 form (write the IPv4 network)",
+        ),
+        (
+            "new_flows_per_s",
+            "0",
+            "new_flows_per_s: 0 is not a number of new flows a second (write a whole number from 1 to 10000000)",
+        ),
         (
             "tunnel",
             "gue",

@@ -78,10 +78,25 @@ def test_a_service_says_how_it_is_announced_drained_and_reached() -> None:
     assert service.tunnel == Tunnel(TunnelType.GUE, 6080)
 
 
+def test_a_service_says_who_gets_through_to_it_and_how_many() -> None:
+    """In the fewest networks that hold the same addresses, whatever the order."""
+    ranges = '["2001:db8:7::/48", 198.51.100.128/25, 192.0.2.7/24, 198.51.100.0/25, 203.0.113.9]'
+    text = f"source_ranges: {ranges}\nnew_flows_per_s: 500\nvip: 10.50.0.1\nports: [80]\nbackends: []\n"
+    [service] = parse_manifest("web.yaml", text, ServiceDefaults()).services
+    assert [str(each) for each in service.source_ranges] == [
+        "192.0.2.0/24",
+        "198.51.100.0/24",
+        "203.0.113.9/32",
+        "2001:db8:7::/48",
+    ]
+    assert service.new_flows_per_s == 500
+
+
 def test_a_service_that_says_nothing_of_it_gets_the_defaults() -> None:
     text = "vip: 10.50.0.1\nports: [80]\nbackends: []\n"
     [service] = parse_manifest("web.yaml", text, ServiceDefaults(tunnel=Tunnel(TunnelType.GRE))).services
     assert (service.announce, service.drain_s) == (Announce.ANY, None)
+    assert (service.source_ranges, service.new_flows_per_s) == ((), None)
     assert service.tunnel == Tunnel(TunnelType.GRE)
 
 

@@ -327,6 +327,22 @@ def test_session_affinity_keeps_a_client_at_its_backend(
     assert (translation.problems, translation.notes) == ((), ())
 
 
+@pytest.mark.parametrize(
+    ("ranges", "read"),
+    [
+        pytest.param(None, [], id="none said"),
+        pytest.param([], [], id="an empty list lets everybody in"),
+        pytest.param(["198.51.100.0/24 ", "192.0.2.9/24"], ["192.0.2.0/24", "198.51.100.0/24"], id="spaces, host bits"),
+        pytest.param(["2001:db8:7::/48"], ["2001:db8:7::/48"], id="of the other IP version alone"),
+    ],
+)
+def test_source_ranges_say_who_gets_through_to_every_port(ranges: list[str] | None, read: list[str]) -> None:
+    ports = [{"port": 80}, {"name": "tls", "port": 443}]
+    translation = told(service(ports=ports, spec={"loadBalancerSourceRanges": ranges}))
+    assert [list(map(str, each.source_ranges)) for each in translation.services] == [read, read]
+    assert (translation.problems, translation.notes) == ((), ())
+
+
 @pytest.mark.parametrize("affinity", ["None", None])
 def test_without_session_affinity_nothing_is_persistent(affinity: str | None) -> None:
     spec = {"sessionAffinity": affinity, "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 60}}}
