@@ -7,6 +7,7 @@ from ipaddress import ip_address
 import pytest
 
 from appliance.isolation.namespace import make_if_missing
+from appliance.model.address import Address
 from tests.lab.capture import capture
 from tests.lab.hosts import Host, wait_until
 from tests.lab.serving import BOTH, STARTED_WITHIN_S, Serving
@@ -15,6 +16,7 @@ from tests.lab.topology import POOL4, SERVERS, SERVERS4, TREE, Director, build_l
 VIP4, VIP6, ALONE = "10.50.0.1", "2001:db8:50::1", frozenset({"director1"})
 INSIDE4, INSIDE6 = "10.9.11.1", "2001:db8:9::1"
 NETWORKS = 'netns_networks: [10.9.11.0/31, "2001:db8:9::/127"]'
+CHECKS = "checks: {mode: tunnel, interval_s: 1, timeout_s: 0.9}\n"
 OWN = Host("lvs")
 LISTENER_PORT = 2222
 
@@ -25,7 +27,7 @@ def serving() -> Iterator[Serving]:
     with build_lab() as lab:
         services = lab.client.folder / "services"
         services.mkdir()
-        serving = Serving(lab, services, daemon=NETWORKS)
+        serving = Serving(lab, services, daemon=NETWORKS, settings=CHECKS)
         lab.serve(VIP4, VIP6)
         serving.write("web4", VIP4, ports=(80, "80/udp"))
         serving.write("web6", VIP6)
@@ -78,13 +80,30 @@ def test_traffic_goes_through_the_namespace_and_comes_back_directly(serving: Ser
     lab = serving.lab
     with capture(lab.directors[0]) as at_director, capture(lab.servers[0]) as at_server:
         assert set(lab.client.spread(vip, 30)) == set(SERVERS)
-    assert not any(packet.is_syn_ack for packet in at_director)
+    own = {lab.client.address4, lab.client.address6}  # answers to probes do come to the director
+    assert not any(packet.is_syn_ack and packet.destination in own for packet in at_director)
     assert {str(packet.tunnel[0]) for packet in at_server if packet.is_syn and packet.tunnel} == {source}
-    assert lab.client.ask(vip).client in (lab.client.address4, lab.client.address6)
+    assert lab.client.ask(vip).client in own
 
 
 def test_datagrams_pass_too(serving: Serving) -> None:
     assert serving.lab.client.ask_udp(VIP4).client == serving.lab.client.address4
+
+
+def weights(vip: str, server: Address) -> set[str]:
+    """The weight of a server in the services of ``vip``."""
+    rows = [line.split() for line in table().splitlines()]
+    return {row[7] for row in rows if row[:3] == ["-a", "-t", f"{vip}:80"] and row[4] == f"{server}:80"}
+
+
+def test_probes_of_backends_leave_the_namespace_and_are_answered_there(serving: Serving) -> None:
+    server = serving.lab.servers[2]
+    assert weights(VIP4, server.address4) == {"1"}
+    (service,) = (process for process in server.processes if process.running)
+    service.kill()
+    wait_until(lambda: weights(VIP4, server.address4) == {"0"}, 20, "the probes to fail")
+    server.start_service().wait_for_log("serves on port")
+    wait_until(lambda: weights(VIP4, server.address4) == {"1"}, 20, "the probes to be answered")
 
 
 def test_nothing_of_it_is_in_the_network_of_the_host(serving: Serving) -> None:
@@ -177,7 +196,7 @@ def test_on_an_ordinary_director_the_same_listener_is_reached(serving: Serving) 
     """What shows that the scan above can find something; there it is the guard's to keep it out."""
     second = serving.lab.directors[1]
     listen(second)
-    serving.daemon = ""
+    serving.daemon = serving.settings = ""
     serving.start(second)
     for vip in (VIP4, VIP6):
         serving.wait_for(vip, BOTH, within_s=2 * STARTED_WITHIN_S)

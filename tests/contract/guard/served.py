@@ -21,6 +21,8 @@ GUARD = Guard(
             GuardRule(key(VIP, 8080), (ip_network("192.0.2.0/24"),)),
             GuardRule(key(VIP6, 8080), (ip_network("2001:db8:7::/64"),)),
             GuardRule(key(VIP2, 80), None, LIMIT),
+            GuardRule(key(VIP6, 8443), None, replace(LIMIT, first=key(VIP6, 8443))),
+            GuardRule(key(VIP6, 36412, Protocol.SCTP), None, replace(LIMIT, first=key(VIP6, 36412, Protocol.SCTP))),
             GuardRule(key(VIP2, 36412, Protocol.SCTP), None, replace(LIMIT, first=key(VIP2, 36412, Protocol.SCTP))),
             GuardRule(key(VIP2, 53, Protocol.UDP), None, replace(LIMIT, per_s=1)),
         }

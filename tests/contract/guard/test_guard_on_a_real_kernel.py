@@ -121,6 +121,13 @@ def test_i7_a_new_process_takes_over_what_stands(kernel: GuardKernel, namespace:
     assert kernel.read() == ObservedGuard(WIDE, intact=True)
 
 
+def test_what_a_killed_process_left_of_its_learning_is_cleared_away(kernel: GuardKernel, namespace: Namespace) -> None:
+    namespace.run("nft", "add table inet balanced_reference { flags dormant; chain old { }; }")
+    kernel.apply(NARROW)
+    assert namespace.run("nft", "list", "tables") == "table inet balanced\n"
+    assert kernel.read() == ObservedGuard(NARROW, intact=True)
+
+
 def test_a_new_process_does_not_trust_rules_that_were_changed_before_it(
     kernel: GuardKernel, namespace: Namespace
 ) -> None:

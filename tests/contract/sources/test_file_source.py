@@ -1,6 +1,8 @@
 """The file source on real directories and real inotify."""
 
 import asyncio
+import errno
+import os
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
@@ -312,5 +314,27 @@ def test_a_source_that_is_closed_leaves_no_file_descriptor(tmp_path: Path) -> No
             put(tmp_path / "a.yaml", service(2))
             await reader.next()
         assert open_files() == before
+
+    run(story())
+
+
+def test_a_directory_that_could_not_be_read_is_read_again_although_nothing_in_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where descriptors run out for a moment: no event says that they are back."""
+    (tmp_path / "web.yaml").write_text(service(1))
+    scandir, scarce = os.scandir, iter([OSError(errno.EMFILE, "Too many open files")])
+
+    def scan(path: Path) -> object:
+        for error in scarce:
+            raise error
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+
+    async def story() -> None:
+        async with reading(tmp_path) as reader:
+            assert isinstance(await reader.next(), SourceError)
+            await reader.until(["10.50.0.1"])
 
     run(story())

@@ -58,7 +58,8 @@ class FakeApi:
     """The server. ``fault`` is raised on every request while it is set; ``log`` holds path and query of all requests.
 
     ``page_objects`` cuts lists where a limit is asked for. ``has_slices`` is whether discovery.k8s.io/v1 is served.
-    ``expire_pages`` answers 410 to so many requests for a following page. ``ends_watches`` ends watches in time.
+    ``expire_pages`` answers 410 to so many requests for a following page. ``ends_watches`` ends watches in time,
+    ``begins_watches`` answers them at all.
     """
 
     def __init__(self, *objects: Object) -> None:
@@ -68,6 +69,7 @@ class FakeApi:
         self.has_slices = True
         self.expire_pages = 0
         self.ends_watches = True
+        self.begins_watches = True
         self.connects = 0
         self._version = 100
         self._oldest = 100
@@ -157,6 +159,8 @@ class FakeApi:
         since = int(query["resourceVersion"])
         if since < self._oldest:
             raise Expired("too old")
+        if not self.begins_watches:
+            await asyncio.Event().wait()
         yield self._lines(path, since, float(query["timeoutSeconds"]))
 
     async def _lines(self, path: str, since: int, watch_s: float) -> AsyncIterator[bytes]:

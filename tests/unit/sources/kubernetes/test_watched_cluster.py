@@ -308,6 +308,25 @@ def test_a_half_open_watch_is_made_anew() -> None:
     play(story())
 
 
+def test_a_watch_whose_answer_does_not_begin_is_told_and_tried_again() -> None:
+    """Whatever the time-out of watches is: a server that is well begins to answer at once."""
+
+    async def story() -> None:
+        api = FakeApi(*WEB)
+        async with watching(api) as watched:
+            await watched.until(lambda: watched.backends == BOTH)
+            api.begins_watches = False
+            api.drop()
+            took_s = await watched.until(lambda: errors(watched))
+            assert watched.backends == BOTH
+            api.begins_watches = True
+            await watched.until(lambda: isinstance(watched.said[-1], Snapshot))
+        assert took_s <= 15 + 1 + 1
+        assert "gives no answer to watch" in errors(watched)[0]
+
+    play(story())
+
+
 def test_a_malformed_object_keeps_its_last_good_form_and_spoils_no_other() -> None:
     async def story() -> None:
         api = FakeApi(*WEB, service("other", vip="10.50.0.2"), endpoint_slice("other-1", "other", "10.1.0.9"))
