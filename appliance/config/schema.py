@@ -205,20 +205,6 @@ class Ipvs(Section):
         return ServiceDefaults(self.scheduler, flags, IPIP)
 
 
-class Guard(Section):
-    """What of a VIP can be reached: the ports of its services, and ICMP echo and errors. It needs nf_tables."""
-
-    enabled: Flag = True
-    """Whether the director keeps its own nftables table, inet balanced. Default true: whatever listens on all addresses
-    of this node (sshd, an exporter) would otherwise be reachable at each VIP. false takes the table away, and with it
-    source ranges and limits of new flows."""
-
-    refusal: Literal["drop", "reject"] = "drop"
-    """What becomes of a packet to a VIP that none of its services wants. drop: nothing is answered. reject: a TCP reset
-    or ICMP port unreachable, at most 1,000 a second, so that clients fail at once. Default drop: those whose address
-    is forged get no answers from here."""
-
-
 class Damping(Section):
     """A flapping VIP is announced again later and later: after 1, 2, 4 ... seconds. A withdrawal is never delayed."""
 
@@ -551,9 +537,6 @@ class Config(Section):
 
     ipvs: Ipvs = Ipvs()
     """Virtual services in the kernel."""
-
-    guard: Guard = Guard()
-    """What of a VIP can be reached."""
 
     gate: Gate = Gate()
     """When a VIP is announced and withdrawn."""

@@ -36,6 +36,7 @@ def merge(
         holder = next((claim for claim in claimants if claim.owner == owners.get(key)), claimants[0])
         services[key] = holder
         problems.extend(_duplicate(claim, holder) for claim in claimants if claim is not holder)
+    notes.extend(_unenforced(service) for service in services.values() if _wants_guard(service))
     return Desired(services, tuple(problems), tuple(notes))
 
 
@@ -55,6 +56,8 @@ def replaced(desired: Desired, before: Iterable[Snapshot], after: Iterable[Snaps
             if was is now:
                 continue
             if (was.key, was.owner, was.origin) != (now.key, now.owner, now.origin):
+                return None
+            if _wants_guard(was) != _wants_guard(now):
                 return None
             if desired.services.get(was.key) is was:
                 fresh[was.key] = now
@@ -95,6 +98,21 @@ def _duplicate(claim: DesiredService, holder: DesiredService) -> Problem:
         "give one of the two another port or VIP",
         claim.owner,
         in_cluster=not claim.origin,
+    )
+
+
+def _wants_guard(service: DesiredService) -> bool:
+    return bool(service.source_ranges) or service.new_flows_per_s is not None
+
+
+def _unenforced(service: DesiredService) -> Note:
+    # Whoever writes them relies on them: that nothing enforces them yet must not be found out by an attacker first.
+    return Note(
+        _where(service, "source ranges and limits of new flows"),
+        f"everybody reaches {service.key}, as often as he likes: this node does not enforce them",
+        "put a packet filter in front of it",
+        service.owner,
+        in_cluster=not service.origin,
     )
 
 

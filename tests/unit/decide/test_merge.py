@@ -1,10 +1,12 @@
 """Several sources become one desired state; what is refused is named, and harms nothing else."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.decide.merge import merge
+from appliance.decide.merge import merge, replaced
 from appliance.model.desired import DesiredService, Note, Problem, Snapshot
 from appliance.model.service import ServiceKey
 from tests.unit.decide.values import addr, backend, key, net, wanted
@@ -126,3 +128,14 @@ def test_i7_after_a_restart_every_holder_keeps_what_it_holds(claims: list[Desire
     again = merge([Snapshot("file", tuple(claims))], POOLS, owners)
 
     assert again.services == first.services
+
+
+@pytest.mark.parametrize("asks", [{"source_ranges": (net("192.0.2.0/24"),)}, {"new_flows_per_s": 100}])
+def test_what_is_asked_for_and_not_enforced_is_said(asks: dict[str, object]) -> None:
+    """Whoever writes a range relies on it."""
+    service = replace(WEB, **asks)  # type: ignore[arg-type]  # one field or the other
+    desired = merge([Snapshot("file", (service, TLS))], POOLS)
+
+    (note,) = desired.notes
+    assert str(note).startswith("web.yaml:1: source ranges and limits of new flows: everybody reaches tcp/10.50.0.1:80")
+    assert replaced(desired, [Snapshot("file", (service, TLS))], [Snapshot("file", (WEB, TLS))]) is None
