@@ -68,13 +68,18 @@ def judge(context: Context, keys: Iterable[ServiceKey], repaired: frozenset[Addr
     memory, settings, now_s = context.memory, context.settings, context.clock()
     observed, desired = memory.observed, memory.desired.services if memory.desired else {}
     fought = fights.fought_over(context)
+    # What no pass came to yet is no fault: a service that is new to an announced VIP must not take it down.
+    waiting = memory.changed - memory.stuck
     vips = {key.vip for key in keys} | repaired | (memory.gates.keys() - memory.by_vip.keys())
     for vip in sorted(vips, key=address_order):
-        wanted = memory.by_vip.get(vip)
-        expected = [memory.expected[key] for key in wanted or ()]
+        wanted = memory.by_vip.get(vip, ())
+        before = memory.gates.get(vip) or GateState(since_s=now_s)
+        due = [key for key in wanted if not (before.announce and key in waiting)]
+        if wanted and not due:
+            continue
+        expected = [memory.expected[key] for key in due]
         proof = prove(vip, expected, observed, settings.min_backends, desired) if expected else None
         proof = fights.doubted(context, proof, fought) if proof is not None else None
-        before = memory.gates.get(vip) or GateState(since_s=now_s)
         if proof is not None and not before.announce:
             proof = replace(proof, caution=_caution(context, vip, expected))
         after = step(before, Evidence(proof, vip in repaired, forbidden(context, vip, before)), settings.gate, now_s)

@@ -31,9 +31,9 @@ class Memory:
     ``desired`` is None until every source has spoken once: before that nothing is known, so nothing is done;
     ``generation`` counts the desired states so far.
     ``changed`` are services whose expected reading changed and that no pass has put in place yet: work on them is not
-    a repair. ``reach`` counts, for each backend subnet, the services with backends in it; ``narrow`` are those of
-    these subnets whose path takes too small packets only, with its MTU. ``routing`` is None while
-    BIRD cannot be read; ``stood`` is what it was last read to do as told, ``rivalry`` how often somebody undid that;
+    a repair; ``stuck`` are those that the latest pass tried in vain. ``reach`` counts, for each backend subnet, the
+    services with backends in it; ``narrow`` are those of these subnets whose path takes too small packets only, with its
+    MTU. ``routing`` is None while BIRD cannot be read; ``stood`` is what it was last read to do as told, ``rivalry`` how often somebody undid that;
     ``installed`` says whether it was brought to run the configuration that is ours to write, and
     ``install_at_s`` when to try that next. ``sampled`` is where the canary's next sample begins. ``reading_s`` is the
     processor time of the latest full reading of the kernel. ``quiet`` says that the latest pass left nothing to do.
@@ -60,6 +60,7 @@ class Memory:
     reach: Counter[Network] = field(default_factory=Counter)
     subnets: frozenset[Network] = frozenset()
     changed: set[ServiceKey] = field(default_factory=set)
+    stuck: frozenset[ServiceKey] = frozenset()
 
     services: dict[ServiceKey, ObservedService] = field(default_factory=dict)
     sampled: int = 0

@@ -39,6 +39,7 @@ async def mend(context: Context, keys: frozenset[ServiceKey]) -> frozenset[Addre
     Work on what the sources changed is no repair, nor is the end of a drain.
     """
     memory = context.memory
+    wanted = memory.expected
     difference = _compare(context, keys)
     doubtful = await _doubtful(context, difference.build)
     repairs = [
@@ -54,7 +55,9 @@ async def mend(context: Context, keys: frozenset[ServiceKey]) -> frozenset[Addre
     repaired |= await _mend_link(context)
     undone = built.left | built.failed | doubtful | retries.refused(context)
     fights.mended(context, keys - undone - alone)
-    memory.changed -= keys - undone
+    # What a source said in the meantime is not in place yet.
+    memory.changed -= {key for key in keys - undone if memory.expected.get(key) == wanted.get(key)}
+    memory.stuck = frozenset(key for key in undone - built.left if isinstance(key, ServiceKey))
     await fights.watch(context)
     return frozenset(repaired)
 
