@@ -65,7 +65,7 @@ def test_fault_31_a_killed_bird_that_comes_back_has_just_what_is_wanted(serving:
     lab = serving.lab
     director = lab.directors[0]
     trial.cut_off = set(FIRST)
-    with own_loss(trial):
+    with trial.steady(VIP4, VIP6, may_lose=True):
         with trial.fault():
             bird_of(director).kill()
         trial.hears(FIRST, withdrawn=serving.vips)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from appliance.cli.client import ask
 from tests.lab.faults.scenes import OTHER, VIP4, VIP6, start_again, three_vips
 from tests.lab.faults.supervisor import supervised
 from tests.lab.faults.trial import Trial
@@ -107,21 +108,20 @@ def test_fault_04_every_director_stopped_at_once_still_serves(serving: Serving, 
 def test_fault_05_a_drained_node_loses_its_traffic_and_no_packet(serving: Serving, trial: Trial) -> None:
     lab = serving.lab
     director = lab.directors[0]
-    socket = str(director.folder / "run/control.sock")
+    socket = director.folder / "run/control.sock"
     with trial.steady(VIP4, VIP6, OTHER):
         with trial.fault():
-            told = director.balanced("drain", "--no-wait", "--reason", "new kernel", "--socket", socket)
-        assert "this node is drained by" in told
+            ask(socket, "drain", {"reason": "new kernel"})
         trial.hears(FIRST, changed=serving.vips)
         assert all(lab.router.routes_to(vip) == SECOND for vip in serving.vips)
         trial.hears(FIRST, withdrawn=serving.vips)
         serving.daemons[director.name].kill()
         serving.start(director).wait_for_log("still drained", STARTED_WITHIN_S)
-        wait_until((director.folder / "run/control.sock").exists, 10, "the control socket")
+        wait_until(socket.exists, 10, "the control socket")
         trial.hears_nothing()
         assert {vip["state"] for vip in serving.asked(director)["vips"]} == {"drained"}
         with trial.cure():
-            director.balanced("undrain", "--socket", socket)
+            ask(socket, "undrain")
         trial.hears(FIRST, announced=serving.vips)
     assert not any(lab.router.marked(vip) for vip in serving.vips)
 
@@ -129,14 +129,14 @@ def test_fault_05_a_drained_node_loses_its_traffic_and_no_packet(serving: Servin
 def test_fault_05_one_vip_is_drained_alone(serving: Serving, trial: Trial) -> None:
     lab = serving.lab
     director = lab.directors[0]
-    socket = str(director.folder / "run/control.sock")
+    socket = director.folder / "run/control.sock"
     with trial.steady(VIP4, VIP6, OTHER):
         with trial.fault():
-            director.balanced("drain", "--no-wait", "--vip", OTHER, "--socket", socket)
+            ask(socket, "drain", {"vip": OTHER})
         trial.hears(FIRST, changed=[OTHER])
         trial.hears(FIRST, withdrawn=[OTHER])
         with trial.cure():
-            director.balanced("undrain", "--vip", OTHER, "--socket", socket)
+            ask(socket, "undrain", {"vip": OTHER})
         trial.hears(FIRST, announced=[OTHER])
     assert not lab.router.marked(OTHER)
 

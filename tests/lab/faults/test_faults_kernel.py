@@ -201,9 +201,7 @@ def test_fault_46_what_kube_proxy_would_do_is_found_to_be_a_fight(serving: Servi
     director = serving.lab.directors[0]
     director.ip("link add kube-ipvs0 type dummy")
     delete = "; ".join(f"ipvsadm -D {kind} {OTHER}:80" for kind in ("-t", "-u"))
-    with again_and_again(director, f"{delete}; sleep 0.5"), trial.steady(VIP4, VIP6):
-        with trial.fault():
-            pass
+    with trial.fault(), again_and_again(director, f"{delete}; sleep 0.5"), trial.steady(VIP4, VIP6):
         trial.sees(lambda: "kube-proxy" in serving.asked(director)["conditions"].get("fight", ""), "the alarm")
         trial.hears(FIRST, withdrawn=[OTHER])
         trial.hears_nothing()

@@ -195,6 +195,8 @@ class Trial:
         (folder / f"{self.test}.json").write_text(json.dumps(record, indent=1) + "\n")
 
     def _note(self, at_s: float, updates: int) -> None:
+        if not self._fault_s:
+            return  # what led up to the fault
         took_s = round(at_s - self._fault_s, 3)
         if self._cured:
             self.back_s = took_s if self.back_s is None else self.back_s
