@@ -29,24 +29,24 @@ class Memory:
     """The working state of one director.
 
     ``desired`` is None until every source has spoken once: before that nothing is known, so nothing is done;
-    ``generation`` counts the desired states so far.
-    ``changed`` are services whose expected reading changed and that no pass has put in place yet: work on them is not
-    a repair; ``stuck`` are those that the latest pass tried in vain. ``reach`` counts, for each backend subnet, the
-    services with backends in it; ``narrow`` are those of these subnets whose path takes too small packets only, with its
-    MTU. ``routing`` is None while BIRD cannot be read; ``stood`` is what it was last read to do as told, ``rivalry`` how often somebody undid that;
-    ``installed`` says whether it was brought to run the configuration that is ours to write, and
-    ``install_at_s`` when to try that next. ``sampled`` is where the canary's next sample begins. ``reading_s`` is the
-    processor time of the latest full reading of the kernel. ``quiet`` says that the latest pass left nothing to do.
-    ``drain_times_s`` holds the services whose drains last another time than the node's. ``stand_ins`` are the sources
-    for which a snapshot of theirs stands in, and since when they had been saying it; ``held_over`` are VIPs that BIRD
-    was found to announce then though no service of the snapshot wants them. ``drains`` are the operator's orders,
-    ``waits`` how far the VIPs are that are on their way out, ``evacuated`` those whose wait is over.
-    ``probed`` are the targets of the active checks, ``checks`` those whose state is not plainly good, ``failing`` what
-    follows for the kernel; ``unsent`` cannot be asked now, and ``unsettled`` says that verdicts are to be weighed anew.
-    ``backoffs`` are the steps that the kernel refused, ``fights`` what was undone lately; ``kube_proxy`` is whether its
-    link was found when the present fights began. ``setbacks`` are settings of the host that were not as they should be
-    lately, which are looked at again at ``settings_due_s``. ``taken`` are wanted VIPs that another link has too.
-    ``brakes`` are the sources of which losses are withheld, while ``snapshots`` hold what is in force.
+    ``generation`` counts the desired states so far. ``changed`` are services whose expected reading changed and that no
+    pass has put in place yet: work on them is not a repair; ``stuck`` are those that the latest pass tried in vain.
+    ``reach`` counts, for each backend subnet, the services with backends in it; ``narrow`` are those of these subnets
+    whose path takes too small packets only, with its MTU. ``routing`` is None while BIRD cannot be read; ``stood`` is
+    what it was last read to do as told, ``rivalry`` how often somebody undid that; ``installed`` says whether it was
+    brought to run the configuration that is ours to write, and ``install_at_s`` when to try that next. ``sampled`` is
+    where the canary's next sample begins. ``reading_s`` is the processor time of the latest full reading of the kernel.
+    ``quiet`` says that the latest pass left nothing to do. ``drain_times_s`` holds the services whose drains last
+    another time than the node's. ``stand_ins`` are the sources for which a snapshot of theirs stands in, and since when
+    they had been saying it; ``held_over`` are VIPs that BIRD was found to announce then though no service of the
+    snapshot wants them. ``drains`` are the operator's orders, ``waits`` how far the VIPs are that are on their way out,
+    ``evacuated`` those whose wait is over. ``probed`` are the targets of the active checks, ``checks`` those whose
+    state is not plainly good, ``failing`` what follows for the kernel; ``unsent`` cannot be asked now, and
+    ``unsettled`` says that verdicts are to be weighed anew. ``backoffs`` are the steps that the kernel refused,
+    ``fights`` what was undone lately; ``kube_proxy`` is whether its link was found when the present fights began.
+    ``setbacks`` are settings of the host that were not as they should be lately, which are looked at again at
+    ``settings_due_s``. ``taken`` are wanted VIPs that another link has too. ``brakes`` are the sources of which losses
+    are withheld, while ``snapshots`` hold what is in force.
     """
 
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
