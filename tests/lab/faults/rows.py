@@ -70,7 +70,7 @@ _TABLE = (
     Row(24, 5, "repair", "service, destination, weight or flag edited by hand",
         "logged old -> new; withdraw only if it cannot be repaired", "5 s"),
     Row(25, 5, "-", "foreign service in the table",
-        "never touched; inside the pools nobody else may have one: that is put in order, or left to who insists (fight)",
+        "never touched; inside the pools it is put in order, or left to whoever insists (fight)",
         "5 s"),
     Row(26, 1, "withdraw", "an operation fails at k of n (ENOMEM, EINVAL)",
         "that VIP if what stands does not serve; others go on; back-off", "1 s"),
