@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from tests.lab.faults.rows import ROWS, Row
 from tests.lab.faults.trial import RESULTS
+
+WIDTH = 200
 
 HEAD = """\
 # Faults
@@ -68,7 +71,7 @@ def document(rows: Iterable[Row]) -> str:
 def show(trials: Iterable[Measured]) -> Table:
     """The table of `make faults`."""
     table = Table(title="Faults, as the router saw them")
-    for name in ("#", "Fault", "Trial", "Effect", "Bound"):
+    for name in ("#", "Trial", "Effect", "Bound"):
         table.add_column(name, justify="right" if name == "#" else "left")
     for name in ("Measured s", "Back s", "Updates", "Lost"):
         table.add_column(name, justify="right")
@@ -81,7 +84,7 @@ def cells(trial: Measured) -> Iterator[str]:
     """One row of the table; a time above its bound is marked."""
     row = ROWS[trial.row]
     late = trial.measured_s is not None and trial.measured_s > row.bound_s
-    yield from (str(row.number), row.fault, trial.test.removeprefix("test_fault_")[3:].replace("_", " "))
+    yield from (str(row.number), escape(trial.test.removeprefix("test_fault_")[3:].replace("_", " ")))
     yield from (row.effect, row.bound)
     yield f"[bold red]{_seconds(trial.measured_s)}[/]" if late else _seconds(trial.measured_s)
     yield from (_seconds(trial.back_s), str(trial.updates), f"{trial.lost} of {trial.sent}" if trial.sent else "-")
@@ -96,7 +99,8 @@ def main() -> None:
     if sys.argv[1:] == ["--document"]:
         sys.stdout.write(document(ROWS.values()))
     else:
-        Console().print(show(load()))
+        # Into a file or a pipe as wide as it has to be; on a terminal as wide as that is.
+        Console(width=None if sys.stdout.isatty() else WIDTH).print(show(load()))
 
 
 if __name__ == "__main__":
