@@ -6,15 +6,23 @@ set -eu
 capabilities=$1 python=$2 writable=$3
 shift 3
 
-# ProtectHome=yes, but for an interpreter that lies there.
+# ProtectHome=yes, but for an interpreter or a source tree that lies there.
+tree=$(cd "$(dirname "$0")/../.." && pwd)
 kept=$(mktemp -d)
-mount --bind "$python" "$kept"
+for name in python tree; do
+  eval "folder=\$$name"
+  mkdir "$kept/$name"
+  mount --bind "$folder" "$kept/$name"
+done
 for home in /root /home; do
   [ ! -d $home ] || mount -t tmpfs -o mode=755 none $home
 done
-case $python in
-/root/* | /home/*) mkdir -p "$python" && mount --bind "$kept" "$python" ;;
-esac
+for name in python tree; do
+  eval "folder=\$$name"
+  case $folder in
+  /root/* | /home/*) mkdir -p "$folder" && mount --bind "$kept/$name" "$folder" ;;
+  esac
+done
 
 # ProtectSystem=strict and ProtectKernelTunables=yes.
 for folder in $writable; do
