@@ -34,7 +34,6 @@ def forbidden(context: Context, vip: Address, state: GateState) -> str:
 async def advance(context: Context) -> None:
     """Look how far the wait of each VIP is that BIRD was read to announce though an order stands against it."""
     memory, policy, now_s = context.memory, context.settings.drain_wait, context.clock()
-    memory.evacuated &= {vip for vip in memory.evacuated if memory.drains.of(vip) is not None}
     if memory.routing is None:
         return
     leaving = frozenset(vip for vip in memory.routing.depreferred if memory.drains.of(vip) is not None)

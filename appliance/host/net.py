@@ -15,12 +15,11 @@ from ipaddress import ip_address, ip_network
 from appliance.errors import KernelError
 from appliance.model.address import Address, Network
 from appliance.model.host import Nic, OwnAddress
+from appliance.netlink import rtnetlink as rt
 from appliance.netlink.message import Request, attribute, attributes, malformed
 from appliance.netlink.transport import NETLINK_GENERIC, NETLINK_ROUTE, NetlinkSocket
 
-_IFADDR = struct.Struct("=BBBBI")
-_RTM_GETADDR = 22
-_IFA_ADDRESS, _IFA_LOCAL = 1, 2
+rt.IFA_ADDRESS, rt.IFA_LOCAL = 1, 2
 
 _GENERIC = struct.Struct("=BBxx")
 _U32 = struct.Struct("=I")
@@ -48,7 +47,7 @@ def own_addresses() -> tuple[OwnAddress, ...]:
         KernelError: the kernel refused, or no complete reading came about.
     """
     with NetlinkSocket(NETLINK_ROUTE) as netlink:
-        bodies = netlink.dump(Request(_RTM_GETADDR, _IFADDR.pack(0, 0, 0, 0, 0)), "addresses")
+        bodies = netlink.dump(Request(rt.RTM_GETADDR, rt.IFADDR.pack(0, 0, 0, 0, 0)), "addresses")
     names = dict(socket.if_nameindex())
     return tuple(each for body in bodies if (each := decode_own_address(body, names)) is not None)
 
@@ -59,12 +58,12 @@ def decode_own_address(body: bytes, names: dict[int, str]) -> OwnAddress | None:
     Raises:
         KernelError: with EBADMSG, the bytes are not an address.
     """
-    if len(body) < _IFADDR.size:
+    if len(body) < rt.IFADDR.size:
         raise malformed("address", 0)
-    _family, prefix, _flags, _scope, index = _IFADDR.unpack_from(body)
-    found = attributes(body, _IFADDR.size)
+    _family, prefix, _flags, _scope, index = rt.IFADDR.unpack_from(body)
+    found = attributes(body, rt.IFADDR.size)
     try:
-        address: Address = ip_address(found.get(_IFA_LOCAL, found.get(_IFA_ADDRESS, b"")))
+        address: Address = ip_address(found.get(rt.IFA_LOCAL, found.get(rt.IFA_ADDRESS, b"")))
         network: Network = ip_network((address, prefix), strict=False)
     except ValueError:
         raise malformed("address", 0) from None

@@ -11,6 +11,7 @@ from appliance.isolation.codec import Link
 from appliance.isolation.namespace import Namespace
 from appliance.isolation.plan import INSIDE, OUTSIDE, Passage, by_version, inside_end, outside_end
 from appliance.model.address import Address
+from appliance.netlink import rtnetlink
 from appliance.netlink.message import Request
 from appliance.netlink.transport import NETLINK_ROUTE, Answer, NetlinkSocket
 
@@ -140,7 +141,7 @@ class PassageKernel:
     def _inside_parts(self, link: Link) -> list[_Part]:
         parts = []
         if not self._lo_is_up():
-            parts.append(_Part("the namespace's lo up", codec.set_up_request(codec.LOOPBACK_INDEX)))
+            parts.append(_Part("the namespace's lo up", codec.set_up_request(rtnetlink.LOOPBACK_INDEX)))
         for network in self._passage.networks:
             end, gateway = inside_end(network), outside_end(network)
             parts.append(_Part(f"{end} on {INSIDE}", codec.add_address_request(link.index, end, network)))
@@ -199,7 +200,7 @@ def _find(netlink: NetlinkSocket, name: str) -> Link | None:
 
 
 def _leads(answer: Answer, link: int, vip: Address) -> bool:
-    if answer.errno in codec.UNREACHABLE:
+    if answer.errno in rtnetlink.UNREACHABLE:
         return False
     if answer.errno or not answer.replies:
         raise KernelError("look up route to", str(vip), answer.errno or errno.EIO)

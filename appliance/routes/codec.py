@@ -4,38 +4,20 @@ Layouts are those of ``include/uapi/linux/rtnetlink.h`` (struct rtmsg, RTA_*, RT
 ifinfomsg, IFLA_*) and ``ipv6.h`` (DEVCONF_*).
 """
 
-import errno
 import struct
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from typing import Final
 
 from appliance.model.address import Address, Network
+from appliance.netlink import rtnetlink as rt
 from appliance.netlink.message import Request, attribute, attributes, malformed
 
-RTN_UNICAST = 1
 RTN_LOCAL = 2
 
-UNREACHABLE: Final = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EINVAL})
-"""What a look-up answers when there is no route, and for routes of type unreachable, prohibit and blackhole."""
-
-_RTM_GETLINK = 18
-_RTM_GETROUTE = 26
-_RTMSG = struct.Struct("=BBBBBBBBI")
-_IFINFO = struct.Struct("=BxHiII")
 _U32 = struct.Struct("=I")
-_RTA_DST = 1
-_RTA_OIF = 4
 _RTA_METRICS = 8
 _RTAX_MTU = 2
-_IFLA_MTU = 4
-_IFLA_AF_SPEC = 26
-_IFLA_INET6_CONF = 2
 _DEVCONF_MTU6 = 2
-_LOOPBACK_INDEX = 1
-"""LOOPBACK_IFINDEX: in every network namespace the loopback is the first link."""
-_AF_INET = 2
-_AF_INET6 = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +35,19 @@ class Route:
     @property
     def usable(self) -> bool:
         """Whether packets leave this machine by it."""
-        return self.kind == RTN_UNICAST and self.link != _LOOPBACK_INDEX
+        return self.kind == rt.RTN_UNICAST and self.link != rt.LOOPBACK_INDEX
 
 
 def lookup_request(address: Address) -> Request:
     """Ask which route a packet to ``address`` takes."""
-    family = _AF_INET if isinstance(address, IPv4Address) else _AF_INET6
-    head = _RTMSG.pack(family, address.max_prefixlen, 0, 0, 0, 0, 0, 0, 0)
-    return Request(_RTM_GETROUTE, head + attribute(_RTA_DST, address.packed))
+    family = rt.AF_INET if isinstance(address, IPv4Address) else rt.AF_INET6
+    head = rt.RTMSG.pack(family, address.max_prefixlen, 0, 0, 0, 0, 0, 0, 0)
+    return Request(rt.RTM_GETROUTE, head + attribute(rt.RTA_DST, address.packed))
 
 
 def link_request(index: int) -> Request:
     """Ask for one link by its index; ENODEV is the answer when there is none."""
-    return Request(_RTM_GETLINK, _IFINFO.pack(0, 0, index, 0, 0))
+    return Request(rt.RTM_GETLINK, rt.IFINFO.pack(0, 0, index, 0, 0))
 
 
 def decode_route(body: bytes) -> Route:
@@ -74,11 +56,11 @@ def decode_route(body: bytes) -> Route:
     Raises:
         KernelError: with EBADMSG, the bytes are not a route.
     """
-    if len(body) < _RTMSG.size:
+    if len(body) < rt.RTMSG.size:
         raise malformed("route", 0)
-    found = attributes(body, _RTMSG.size)
+    found = attributes(body, rt.RTMSG.size)
     metrics = attributes(found.get(_RTA_METRICS, b""))
-    return Route(body[7], _number(found.get(_RTA_OIF, b"")), _number(metrics.get(_RTAX_MTU, b"")))
+    return Route(body[7], _number(found.get(rt.RTA_OIF, b"")), _number(metrics.get(_RTAX_MTU, b"")))
 
 
 def decode_link_mtu(body: bytes, version: int) -> int:
@@ -89,16 +71,16 @@ def decode_link_mtu(body: bytes, version: int) -> int:
     Raises:
         KernelError: with EBADMSG, the bytes are not a link, or one without an MTU.
     """
-    if len(body) < _IFINFO.size:
+    if len(body) < rt.IFINFO.size:
         raise malformed("link", 0)
-    found = attributes(body, _IFINFO.size)
-    mtu = _number(found.get(_IFLA_MTU, b""))
+    found = attributes(body, rt.IFINFO.size)
+    mtu = _number(found.get(rt.IFLA_MTU, b""))
     if not mtu:
         raise malformed("MTU of a link", 0)
     if version == 4:  # noqa: PLR2004 - the IP version
         return mtu
-    families = attributes(found.get(_IFLA_AF_SPEC, b""))
-    settings = attributes(families.get(_AF_INET6, b"")).get(_IFLA_INET6_CONF, b"")
+    families = attributes(found.get(rt.IFLA_AF_SPEC, b""))
+    settings = attributes(families.get(rt.AF_INET6, b"")).get(rt.IFLA_INET6_CONF, b"")
     return min(mtu, _number(settings[_DEVCONF_MTU6 * _U32.size :][: _U32.size]) or mtu)
 
 

@@ -10,6 +10,7 @@ from typing import Self
 
 from appliance.errors import KernelError
 from appliance.model.address import Address, Network
+from appliance.netlink import rtnetlink
 from appliance.netlink.transport import NETLINK_ROUTE, Answer, NetlinkSocket
 from appliance.routes import codec
 from appliance.routes.codec import Route
@@ -69,7 +70,7 @@ class RouteKernel:
 
 
 def _route(host: Address, answer: Answer) -> Route:
-    if answer.errno in codec.UNREACHABLE:
+    if answer.errno in rtnetlink.UNREACHABLE:
         return _NOWHERE
     return codec.decode_route(_reply(answer, "look up route to", str(host)))
 

@@ -9,33 +9,19 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
 from appliance.model.address import Address
+from appliance.netlink import rtnetlink as rt
 from appliance.netlink.message import NLM_F_CREATE, NLM_F_EXCL, Request, attribute, attributes, malformed
 
 DUMMY = "dummy"
 ROUTE_GROUPS = 0x1 | 0x10 | 0x40 | 0x100 | 0x400
 """RTMGRP_LINK, _IPV4_IFADDR, _IPV4_ROUTE, _IPV6_IFADDR, _IPV6_ROUTE."""
 
-_RTM_NEWLINK = 16
-_RTM_GETLINK = 18
-_RTM_NEWADDR = 20
-_RTM_DELADDR = 21
-_RTM_GETADDR = 22
 
-_IFINFO = struct.Struct("=BxHiII")
-_IFADDR = struct.Struct("=BBBBI")
 _CACHE_INFO = struct.Struct("=IIII")
 _U32 = struct.Struct("=I")
 
-_IFF_UP = 0x1
-_IFLA_IFNAME = 3
-_IFLA_LINKINFO = 18
-_IFLA_INFO_KIND = 1
 
-_IFA_ADDRESS = 1
-_IFA_LOCAL = 2
 _IFA_CACHEINFO = 6
-_IFA_FLAGS = 8
-_IFA_F_NODAD = 0x02
 _IFA_F_DADFAILED = 0x08
 _IFA_F_TENTATIVE = 0x40
 
@@ -44,8 +30,6 @@ _SCOPE_LINK = 253
 _FOREVER = 0xFFFFFFFF
 
 _AF_UNSPEC = 0
-_AF_INET = 2
-_AF_INET6 = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +43,19 @@ class Link:
 
 def link_request(name: str) -> Request:
     """Ask for one link by its name; ENODEV is the answer when there is none."""
-    return Request(_RTM_GETLINK, _ifinfo(0) + attribute(_IFLA_IFNAME, name.encode() + b"\0"))
+    return Request(rt.RTM_GETLINK, _ifinfo(0) + attribute(rt.IFLA_IFNAME, name.encode() + b"\0"))
 
 
 def create_dummy_request(name: str) -> Request:
     """Make a dummy link that is up; EEXIST is the answer when there is a link of that name."""
-    kind = attribute(_IFLA_LINKINFO, attribute(_IFLA_INFO_KIND, DUMMY.encode() + b"\0"))
-    body = _ifinfo(0, flags=_IFF_UP) + attribute(_IFLA_IFNAME, name.encode() + b"\0") + kind
-    return Request(_RTM_NEWLINK, body, NLM_F_CREATE | NLM_F_EXCL)
+    kind = attribute(rt.IFLA_LINKINFO, attribute(rt.IFLA_INFO_KIND, DUMMY.encode() + b"\0"))
+    body = _ifinfo(0, flags=rt.IFF_UP) + attribute(rt.IFLA_IFNAME, name.encode() + b"\0") + kind
+    return Request(rt.RTM_NEWLINK, body, NLM_F_CREATE | NLM_F_EXCL)
 
 
 def set_up_request(index: int) -> Request:
     """Set a link up."""
-    return Request(_RTM_NEWLINK, _ifinfo(index, flags=_IFF_UP))
+    return Request(rt.RTM_NEWLINK, _ifinfo(index, flags=rt.IFF_UP))
 
 
 def add_address_request(index: int, address: Address) -> Request:
@@ -83,19 +67,19 @@ def add_address_request(index: int, address: Address) -> Request:
     scope = _SCOPE_LINK if isinstance(address, IPv4Address) else _SCOPE_UNIVERSE
     body = _ifaddr(index, address, scope)
     if isinstance(address, IPv6Address):
-        body += attribute(_IFA_FLAGS, _U32.pack(_IFA_F_NODAD))
+        body += attribute(rt.IFA_FLAGS, _U32.pack(rt.IFA_F_NODAD))
         body += attribute(_IFA_CACHEINFO, _CACHE_INFO.pack(0, _FOREVER, 0, 0))
-    return Request(_RTM_NEWADDR, body, NLM_F_CREATE | NLM_F_EXCL)
+    return Request(rt.RTM_NEWADDR, body, NLM_F_CREATE | NLM_F_EXCL)
 
 
 def remove_address_request(index: int, address: Address) -> Request:
     """Take a one-host address off a link; EADDRNOTAVAIL is the answer when it is not there."""
-    return Request(_RTM_DELADDR, _ifaddr(index, address, _SCOPE_UNIVERSE))
+    return Request(rt.RTM_DELADDR, _ifaddr(index, address, _SCOPE_UNIVERSE))
 
 
 def addresses_request() -> Request:
     """Dump the addresses of all links."""
-    return Request(_RTM_GETADDR, _IFADDR.pack(_AF_UNSPEC, 0, 0, 0, 0))
+    return Request(rt.RTM_GETADDR, rt.IFADDR.pack(_AF_UNSPEC, 0, 0, 0, 0))
 
 
 def decode_link(body: bytes) -> Link:
@@ -104,12 +88,12 @@ def decode_link(body: bytes) -> Link:
     Raises:
         KernelError: with EBADMSG, the bytes are not a link.
     """
-    if len(body) < _IFINFO.size:
+    if len(body) < rt.IFINFO.size:
         raise malformed("link", 0)
-    _family, _type, index, flags, _change = _IFINFO.unpack_from(body)
-    info = attributes(attributes(body, _IFINFO.size).get(_IFLA_LINKINFO, b""))
-    kind = info.get(_IFLA_INFO_KIND, b"").rstrip(b"\0").decode("ascii", "replace")
-    return Link(index, bool(flags & _IFF_UP), kind)
+    _family, _type, index, flags, _change = rt.IFINFO.unpack_from(body)
+    info = attributes(attributes(body, rt.IFINFO.size).get(rt.IFLA_LINKINFO, b""))
+    kind = info.get(rt.IFLA_INFO_KIND, b"").rstrip(b"\0").decode("ascii", "replace")
+    return Link(index, bool(flags & rt.IFF_UP), kind)
 
 
 def decode_address(body: bytes, index: int) -> Address | None:
@@ -120,12 +104,12 @@ def decode_address(body: bytes, index: int) -> Address | None:
     Raises:
         KernelError: with EBADMSG, the bytes are not an address.
     """
-    if len(body) < _IFADDR.size:
+    if len(body) < rt.IFADDR.size:
         raise malformed("address", 0)
-    family, prefix, flags, _scope, link = _IFADDR.unpack_from(body)
-    found = attributes(body, _IFADDR.size)
-    packed = found.get(_IFA_LOCAL, found.get(_IFA_ADDRESS, b""))
-    wide = found.get(_IFA_FLAGS, b"")
+    family, prefix, flags, _scope, link = rt.IFADDR.unpack_from(body)
+    found = attributes(body, rt.IFADDR.size)
+    packed = found.get(rt.IFA_LOCAL, found.get(rt.IFA_ADDRESS, b""))
+    wide = found.get(rt.IFA_FLAGS, b"")
     if len(wide) == _U32.size:
         flags = int(_U32.unpack(wide)[0])
     if link != index or prefix != len(packed) * 8 or flags & (_IFA_F_DADFAILED | _IFA_F_TENTATIVE):
@@ -139,30 +123,30 @@ def decode_elsewhere(body: bytes, index: int) -> Address | None:
     Raises:
         KernelError: with EBADMSG, the bytes are not an address.
     """
-    if len(body) < _IFADDR.size:
+    if len(body) < rt.IFADDR.size:
         raise malformed("address", 0)
-    family, _prefix, _flags, _scope, link = _IFADDR.unpack_from(body)
+    family, _prefix, _flags, _scope, link = rt.IFADDR.unpack_from(body)
     if link == index:
         return None
-    found = attributes(body, _IFADDR.size)
-    address = _address(family, found.get(_IFA_LOCAL, found.get(_IFA_ADDRESS, b"")))
+    found = attributes(body, rt.IFADDR.size)
+    address = _address(family, found.get(rt.IFA_LOCAL, found.get(rt.IFA_ADDRESS, b"")))
     return None if address is None or address.is_loopback or address.is_link_local else address
 
 
 def _address(family: int, packed: bytes) -> Address | None:
-    if family == _AF_INET and len(packed) == IPv4Address(0).max_prefixlen // 8:
+    if family == rt.AF_INET and len(packed) == IPv4Address(0).max_prefixlen // 8:
         return IPv4Address(packed)
-    if family == _AF_INET6 and len(packed) == IPv6Address(0).max_prefixlen // 8:
+    if family == rt.AF_INET6 and len(packed) == IPv6Address(0).max_prefixlen // 8:
         return IPv6Address(packed)
     return None
 
 
 def _ifinfo(index: int, flags: int = 0) -> bytes:
     """The head of a link message; the flags that are set are also those to change."""
-    return _IFINFO.pack(_AF_UNSPEC, 0, index, flags, flags)
+    return rt.IFINFO.pack(_AF_UNSPEC, 0, index, flags, flags)
 
 
 def _ifaddr(index: int, address: Address, scope: int) -> bytes:
-    family = _AF_INET if isinstance(address, IPv4Address) else _AF_INET6
-    head = _IFADDR.pack(family, address.max_prefixlen, 0, scope, index)
-    return head + attribute(_IFA_LOCAL, address.packed) + attribute(_IFA_ADDRESS, address.packed)
+    family = rt.AF_INET if isinstance(address, IPv4Address) else rt.AF_INET6
+    head = rt.IFADDR.pack(family, address.max_prefixlen, 0, scope, index)
+    return head + attribute(rt.IFA_LOCAL, address.packed) + attribute(rt.IFA_ADDRESS, address.packed)

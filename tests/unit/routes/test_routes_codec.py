@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.errors import KernelError
+from appliance.netlink import rtnetlink
 from appliance.netlink.message import attribute
 from appliance.routes import codec
 
@@ -30,7 +31,7 @@ def test_a_network_is_asked_for_by_its_first_and_last_host(network: str, first: 
     assert codec.last_host(ip_network(network)) == ip_address(last)
 
 
-ROUTE = struct.pack("=BBBBBBBBI", 2, 32, 0, 0, 254, 3, 0, codec.RTN_UNICAST, 0)
+ROUTE = struct.pack("=BBBBBBBBI", 2, 32, 0, 0, 254, 3, 0, rtnetlink.RTN_UNICAST, 0)
 LINK = struct.pack("=BxHiII", 0, 1, 7, 0x1, 0)
 
 
@@ -50,14 +51,14 @@ def test_what_is_asked_is_in_the_kernel_s_own_layout() -> None:
 @pytest.mark.parametrize(("link", "usable"), [(1, False), (2, True)], ids=["into the loopback", "out"])
 def test_a_route_says_its_type_and_its_link(link: int, usable: bool) -> None:  # noqa: FBT001 - a column
     route = codec.decode_route(ROUTE + attribute(4, u32(link)))
-    assert (route, route.usable) == (codec.Route(codec.RTN_UNICAST, link), usable)
+    assert (route, route.usable) == (codec.Route(rtnetlink.RTN_UNICAST, link), usable)
 
 
 def test_a_route_says_its_own_mtu_among_its_metrics() -> None:
     """RTAX_HOPLIMIT (10) and RTAX_ADVMSS (8) stand beside RTAX_MTU (2)."""
     metrics = attribute(10, u32(64)) + attribute(2, u32(1400)) + attribute(8, u32(1360))
     body = ROUTE + attribute(4, u32(2)) + attribute(8, metrics)
-    assert codec.decode_route(body) == codec.Route(codec.RTN_UNICAST, 2, 1400)
+    assert codec.decode_route(body) == codec.Route(rtnetlink.RTN_UNICAST, 2, 1400)
 
 
 def link(mtu: int, mtu_v6: int | None = None) -> bytes:
