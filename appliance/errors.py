@@ -10,6 +10,9 @@ Anything that is not an ApplianceError is a bug: it ends the process with a trac
     |   +-- BirdUnreachable   no answer on BIRD's control socket within the time-out
     |   +-- BirdRejected      BIRD answered, and the answer is no
     |   +-- BirdUnexpected    BIRD answered something that this program does not understand
+    +-- ContainerError
+    |   +-- ContainerGone       there is no such container now; it may have ended, or not begun yet
+    |   +-- RuntimeSilent       a container runtime does not answer, or not in a way that is understood
     +-- AlreadyRunning     another director holds this node
     +-- ControlError       the director's control socket cannot be reached, or refused the request
 
@@ -89,6 +92,18 @@ class BirdRejected(BirdError):
 
 class BirdUnexpected(BirdError):
     """BIRD's answer is not what its control protocol or the command promises; nothing may be concluded from it."""
+
+
+class ContainerError(ApplianceError):
+    """A container's network namespace cannot be found now; whatever stands in it stays as it is."""
+
+
+class ContainerGone(ContainerError):
+    """There is no such container, or it does not run."""
+
+
+class RuntimeSilent(ContainerError):
+    """A container runtime gives no answer on its socket, or none that says where a container runs."""
 
 
 class AlreadyRunning(ApplianceError):

@@ -11,6 +11,7 @@ import secrets
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol, Self
 
 from appliance.checks import codec
@@ -50,22 +51,32 @@ class _Flight(NamedTuple):
     deadline_s: float
 
 
-class TunnelProber:
-    """Probes targets every ``interval_s``, at most ``max_per_s`` in all; an answer may take ``timeout_s``.
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """How often to probe; times in seconds.
 
-    Times are in seconds on ``clock``. Not for use by two threads at once.
+    Each target is asked every ``interval_s``; an answer may take ``timeout_s``. When one fails that was well, all are
+    asked ``retries`` times more, every ``retry_s``. Never more than ``max_per_s`` in all.
+
+    All, since where everything fails at once the prober is the suspect: that shows only if nobody is asked again before
+    the others were asked (appliance.decide.panic).
     """
 
-    def __init__(
-        self,
-        interval_s: float,
-        timeout_s: float,
-        max_per_s: float,
-        clock: Callable[[], float],
-        wire: Wire | None = None,
-    ) -> None:
-        self._rota = Rota(interval_s, max_per_s)
-        self._timeout_s = timeout_s
+    interval_s: float
+    timeout_s: float
+    max_per_s: float
+    retry_s: float
+    retries: int
+
+
+class TunnelProber:
+    """Probes targets in a rhythm. Times are in seconds on ``clock``. Not for use by two threads at once."""
+
+    def __init__(self, rhythm: Rhythm, clock: Callable[[], float], wire: Wire | None = None) -> None:
+        self._rota = Rota(rhythm.interval_s, rhythm.max_per_s, rhythm.retry_s)
+        self._timeout_s = rhythm.timeout_s
+        self._retries = rhythm.retries
+        self._failed: set[ProbeTarget] = set()
         self._clock = clock
         self._wire = wire or ProbeWire()
         self._ports = itertools.cycle(range(codec.FIRST_PORT, codec.LAST_PORT + 1))
@@ -87,6 +98,8 @@ class TunnelProber:
 
     def follow(self, fresh: Iterable[ProbeTarget], gone: Iterable[ProbeTarget]) -> None:
         """Probe ``fresh`` targets too, and those that are ``gone`` no more."""
+        gone = tuple(gone)
+        self._failed.difference_update(gone)
         self._rota.remove(gone)
         self._rota.add(fresh)
 
@@ -109,12 +122,22 @@ class TunnelProber:
     def _turn(self, now_s: float) -> list[ProbeResult]:
         """Hear, give up, ask: in this order, so that a loop that was busy does not take waiting answers for silence."""
         found = [*self._hear(), *self._give_up(now_s)]
+        self._doubt(found, now_s)
         for target in self._rota.due(now_s):
             try:
                 self._ask(target, now_s)
             except OSError as error:
                 found.append(ProbeResult(target, ProbeAnswer.UNSENT, reason(error)))
         return found
+
+    def _doubt(self, results: Iterable[ProbeResult], now_s: float) -> None:
+        """Ask again soon where a target has failed that was well."""
+        for result in results:
+            if result.answer is ProbeAnswer.ACCEPTED:
+                self._failed.discard(result.target)
+            elif result.target not in self._failed:
+                self._failed.add(result.target)
+                self._rota.hurry(self._retries, now_s)
 
     def _pause_s(self) -> float:
         return LOOK_S if self._flights else min(max(self._rota.next_in_s(), LOOK_S), REST_S)

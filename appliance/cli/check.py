@@ -1,10 +1,12 @@
 """``balanced check``: all mistakes of a configuration and of its service files, without changing anything."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
-from appliance.config.load import load
+from appliance.config.ipam import ipam_fits_node
+from appliance.config.load import is_for_ipam_alone, load, load_ipam
 from appliance.config.schema import Config
 from appliance.errors import ConfigError, ExitCode
 from appliance.model.desired import Problem
@@ -13,27 +15,50 @@ from appliance.sources.file import check_directory, read_directory
 
 @click.command()
 @click.argument("files", metavar="[FILE]...", nargs=-1, type=click.Path(path_type=Path))
-def command(files: tuple[Path, ...]) -> None:
+@click.option("--as", "place", type=click.Path(path_type=Path), help="Where FILE will lie: relative paths start there.")
+def command(files: tuple[Path, ...], place: Path | None) -> None:
     """Check configuration files and the services they lead to.
 
     Prints every mistake on a line of its own, to standard output, as file:line: key: what is wrong (what to write
-    instead). FILE is /etc/balanced/appliance.yaml if none is given. Exit status 2 if there is a mistake.
+    instead). FILE is /etc/balanced/appliance.yaml if none is given. A file that holds nothing but ipam is checked
+    against the other files as well. Exit status 2 if there is a mistake.
     """
-    findings = [check(path) for path in files or (Path("/etc/balanced/appliance.yaml"),)]
+    paths = files or (Path("/etc/balanced/appliance.yaml"),)
+    findings = [check(path, place) for path in paths]
+    if not any(mistakes for mistakes, _ in findings):
+        findings.append((check_together(paths, place), ""))
     for mistakes, summary in findings:
-        click.echo("\n".join(mistakes) or summary)
+        if mistakes or summary:
+            click.echo("\n".join(mistakes) or summary)
     if any(mistakes for mistakes, _ in findings):
         raise SystemExit(ExitCode.USAGE)
 
 
-def check(path: Path) -> tuple[tuple[str, ...], str]:
+def check(path: Path, place: Path | None = None) -> tuple[tuple[str, ...], str]:
     """The mistakes of a configuration with its services, each a printable line; what it holds if there are none."""
     try:
-        config = load(path)
+        if is_for_ipam_alone(path):
+            return (), f"{path}: correct: {_counted({'pool': len(load_ipam(path).pools)})}"
+        config = load(path, place=place)
     except ConfigError as error:
         return error.mistakes, ""
     mistakes = _service_mistakes(config)
     return mistakes, "" if mistakes else f"{path}: correct: {_summary(config)}"
+
+
+def check_together(paths: Sequence[Path], place: Path | None = None) -> tuple[str, ...]:
+    """What is wrong between configurations of the allocator and those of nodes, all of them correct by themselves."""
+    alone = {path: is_for_ipam_alone(path) for path in paths}
+    nodes = [load(path, place=place) for path in paths if any(alone.values()) and not alone[path]]
+    return tuple(
+        dict.fromkeys(
+            f"{path}: {mistake.what} ({mistake.remedy})"
+            for path in paths
+            if alone[path]
+            for node in nodes
+            for mistake in ipam_fits_node(load_ipam(path), node.pools, node.bgp, node.telemetry)
+        )
+    )
 
 
 def _service_mistakes(config: Config) -> tuple[str, ...]:
@@ -54,4 +79,8 @@ def _summary(config: Config) -> str:
     counts = {"pool": len(config.pools), "peer": len(config.bgp.peers)}
     if config.sources.file is not None:
         counts["service"] = len(read_directory(config.sources.file.path, config.ipvs.defaults()).services)
+    return _counted(counts)
+
+
+def _counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in counts.items())

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from appliance.director.wiring import run
-from appliance.telemetry.journal import Journal
+from appliance.config.load import load
+from appliance.director.lock import only_one
 
 
 @click.command()
@@ -27,4 +27,12 @@ def command(path: Path, netns: str | None) -> None:
 
     SIGHUP takes the configuration anew, SIGTERM stops the director and leaves everything in force.
     """
-    run(path, Journal(), netns)
+    config = load(path, netns=netns)
+    for folder in (config.director.runtime_dir, config.director.state_dir):
+        folder.mkdir(parents=True, exist_ok=True)
+    with only_one(config.director.runtime_dir / "director.lock"):
+        # Half of a start is to load this: a second director is refused before.
+        from appliance.director.wiring import run  # noqa: PLC0415 - as above
+        from appliance.telemetry.journal import Journal  # noqa: PLC0415 - as above
+
+        run(path, config, Journal())

@@ -1,6 +1,7 @@
 """Gathers what the preflight judges by. Reads only, and works beside a running director as well as without one."""
 
 import asyncio
+import errno
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from appliance.decide.fight import KUBE_PROXY_LINK
 from appliance.decide.reach import backend_subnets
 from appliance.director.snapshot_codec import decode
 from appliance.errors import ApplianceError, BirdError, KernelError, SourceError
+from appliance.guard.kernel import GuardKernel
 from appliance.guard.layout import TABLE
 from appliance.host import files, net
 from appliance.host.files import HostFiles
@@ -85,6 +87,7 @@ def gather(config: Config, path: Path) -> Facts:
         vip_link=config.ipvs.link,
         addresses=tuple(dict.fromkeys((*_addresses(unread), *serving.addresses))),
         listeners=serving.listeners,
+        guard=serving.guard,
         guarded=serving.guarded,
         kube_proxy=unread.or_else(False, _kube_proxy),
         unread=tuple(unread.texts),
@@ -99,6 +102,7 @@ class _Serving:
     settings: Mapping[str, str]
     addresses: tuple[OwnAddress, ...]
     listeners: tuple[Listener, ...]
+    guard: str | None
     guarded: bool | None
 
 
@@ -111,6 +115,7 @@ def _serving(config: Config, have: Mapping[str, Module], unread: Unread) -> _Ser
             HostKernel().read(each.key for each in IPVS_SYSCTLS),
             _addresses(unread),
             HostFiles().listeners(),
+            _guard(unread) if config.guard.enabled else None,
             unread.or_else(None, lambda: net.guarded(TABLE)),
         )
 
@@ -141,6 +146,18 @@ def _ipvs() -> str:
         IpvsKernel().close()
     except KernelError as error:
         return str(error)
+    return ""
+
+
+def _guard(unread: Unread) -> str:
+    """Why the guard cannot be used, empty where it can or where this process may not ask."""
+    try:
+        with GuardKernel() as guard:
+            guard.read()
+    except KernelError as error:
+        if error.errno != errno.EPERM:
+            return str(error)
+        unread.texts.append(str(error))
     return ""
 
 

@@ -20,12 +20,15 @@ COMMANDS: Mapping[str, str] = {
     "director": "appliance.cli.director",
     "doctor": "appliance.cli.doctor",
     "drain": "appliance.cli.drain",
+    "ipam": "appliance.cli.ipam",
     "manifests": "appliance.cli.manifests",
     "observe": "appliance.cli.observe",
     "render": "appliance.cli.render",
     "status": "appliance.cli.status",
+    "tunnel": "appliance.cli.tunnel",
     "undrain": "appliance.cli.undrain",
     "units": "appliance.cli.units",
+    "wait": "appliance.cli.wait",
 }
 
 

@@ -101,7 +101,7 @@ async def observe(
                 print_line(Line(now, name, waiting_for=missing))
                 continue
             owners = {key: service.owner for key, service in desired.services.items()}
-            after = merge([snapshots[each] for each in followed], config.networks, owners)
+            after = merge([snapshots[each] for each in followed], config.networks, owners, guarded=config.guard.enabled)
             kernel = await asyncio.to_thread(read_kernel, config)
             print_line(Line(now, name, preview(desired, after, kernel, config.networks)))
             desired = after

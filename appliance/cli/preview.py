@@ -98,7 +98,7 @@ def _differences(old: DesiredService, new: DesiredService) -> Iterator[str]:
     if old.flags != new.flags:
         yield f"flags {int(old.flags):#x} -> {int(new.flags):#x}"
     if old.tunnel != new.tunnel:
-        yield f"tunnel {old.tunnel.type.name.lower()} -> {new.tunnel.type.name.lower()}"
+        yield f"tunnel {old.tunnel} -> {new.tunnel}"
     if old.announce is not new.announce:
         yield f"announce {old.announce.value} -> {new.announce.value}"
     were = {each.address: each for each in old.backends}

@@ -49,6 +49,7 @@ def show_status(status: Status, width: int) -> Text:
     notes += [f"! {name}: {text}" for name, text in status.conditions.items()]
     notes += [f"! refused: {problem}" for problem in status.problems]
     notes += _checks(status.checks) if status.checks is not None else []
+    notes += [f"- guard {status.guard}"] if status.guard else []
     notes += [f"- {note}" for note in status.notes]
     if status.vips and notes:
         lines.append(Text())

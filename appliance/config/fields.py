@@ -114,7 +114,12 @@ def _written_network(value: object) -> Network:
     return network
 
 
-def _network(value: object) -> Network:
+def pool_network(value: object) -> Network:
+    """A network that VIPs may come from, without host bits.
+
+    Raises:
+        PydanticCustomError: it is none.
+    """
     network = _written_network(value)
     if network.prefixlen == 0 or network.is_multicast or network.is_link_local or network.is_loopback:
         refuse("cannot hold virtual addresses", "write a unicast network that your routers may learn from this node")
@@ -248,7 +253,7 @@ Fraction = Annotated[float, Strict(), Field(allow_inf_nan=False, ge=0, le=1)]
 HostAddress = Annotated[Address, PlainValidator(_address), AfterValidator(_unicast)]
 ListenAddress = Annotated[Address, PlainValidator(_address), AfterValidator(_local)]
 RouterId = Annotated[IPv4Address, PlainValidator(_router_id)]
-PoolNetwork = Annotated[Network, PlainValidator(_network)]
+PoolNetwork = Annotated[Network, PlainValidator(pool_network)]
 PairNetwork = Annotated[Network, PlainValidator(_pair_network)]
 Community = Annotated[str, PlainValidator(_community)]
 Secret = Annotated[SecretStr, BeforeValidator(secret)]

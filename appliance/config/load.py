@@ -8,7 +8,9 @@ from pydantic_core import PydanticCustomError
 
 from appliance.config import document as documents
 from appliance.config.fields import BASE_DIRECTORY, Mistake, secret
-from appliance.config.schema import Config, Peer
+from appliance.config.ipam import Ipam
+from appliance.config.schema import Config, IpamFile, Peer
+from appliance.config.tunnel import TunnelConfig
 from appliance.config.words import explain
 from appliance.errors import ConfigError
 
@@ -16,29 +18,96 @@ _KEY = re.compile(r"[A-Za-z0-9_.<-]{0,60}", re.ASCII)
 _MAX_PASSWORD_LINE = 200
 
 
-def load(path: Path, *, netns: str | None = None) -> Config:
+def load(path: Path, *, netns: str | None = None, place: Path | None = None) -> Config:
     """Read ``path``; relative paths in it start at its directory, and password files are read into ``password``.
 
-    ``netns`` stands instead of what the file says in director.netns.
+    ``netns`` stands instead of what the file says in director.netns. ``place`` is where the file is to lie, if that is
+    not where it lies now: relative paths start there.
 
     Raises:
         ConfigError: with one line ``file:line: key: what is wrong (what to write instead)`` for each mistake, in the
             order of the lines. No line holds a secret.
     """
-    text = _text(path)
-    try:
-        document = documents.read(text)
-    except documents.Unreadable as error:
-        raise ConfigError((_line(path, error.line, error.mistake),)) from None
+    document = _document(path)
     if netns is not None:
         section = document.values.get("director")
         document.values["director"] = {**(section if isinstance(section, dict) else {}), "netns": netns}
     found = list(document.mistakes)
-    config, mistakes = _validated(document, path.parent)
+    config, mistakes = _validated(document, (place or path).parent)
     found += [(document.line(mistake.where), mistake) for mistake in mistakes]
     if config is None or found:
-        lines = sorted({(line, _line(path, line, mistake)) for line, mistake in found})
-        raise ConfigError(tuple(text for _, text in lines))
+        raise ConfigError(_lines(path, found))
+    return config
+
+
+def load_ipam(path: Path) -> Ipam:
+    """Read the allocator's section of ``path``, which may hold nothing else; a whole configuration is checked whole.
+
+    Raises:
+        ConfigError: as in load, or there is no such section.
+    """
+    document = _document(path)
+    if set(document.values) - {"ipam"}:
+        config = load(path)
+        if config.ipam is None:
+            raise ConfigError((f"{path}: ipam: is missing (write the pools of the allocator below ipam:)",))
+        return config.ipam
+    found, file = list(document.mistakes), None
+    try:
+        file = IpamFile.model_validate(
+            document.values, by_alias=True, by_name=False, context={BASE_DIRECTORY: path.parent}
+        )
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+        found += [(document.line(mistake.where), mistake) for mistake in explain(details, document)]
+    if file is None or found:
+        raise ConfigError(_lines(path, found))
+    return file.ipam
+
+
+def is_for_ipam_alone(path: Path) -> bool:
+    """Whether the file holds the allocator's section and nothing else.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    return set(_document(path).values) == {"ipam"}
+
+
+def _document(path: Path) -> documents.Document:
+    text = _text(path)
+    try:
+        return documents.read(text)
+    except documents.Unreadable as error:
+        raise ConfigError((_line(path, error.line, error.mistake),)) from None
+
+
+def _lines(path: Path, found: list[tuple[int, Mistake]]) -> tuple[str, ...]:
+    """Each mistake as a line, in the order of the file's lines."""
+    lines = sorted({(line, _line(path, line, mistake)) for line, mistake in found})
+    return tuple(text for _, text in lines)
+
+
+def load_tunnel(path: Path, *, node: str | None = None) -> TunnelConfig:
+    """Read the configuration of a tunnel agent; ``node`` stands instead of what the file says in node.name.
+
+    Raises:
+        ConfigError: as in ``load``.
+    """
+    document = _document(path)
+    if node:
+        section = document.values.get("node")
+        document.values["node"] = {**(section if isinstance(section, dict) else {}), "name": node}
+    config, found = None, list(document.mistakes)
+    try:
+        config = TunnelConfig.model_validate(
+            document.values, by_alias=True, by_name=False, context={BASE_DIRECTORY: path.parent}
+        )
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+        found += [(document.line(each.where), each) for each in explain(details, document, TunnelConfig)]
+    if config is None or found:
+        raise ConfigError(_lines(path, found))
     return config
 
 

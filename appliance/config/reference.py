@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from appliance.config.schema import Config
+from appliance.config.tunnel import TunnelConfig
 from appliance.config.words import as_yaml, keys, section_of
 
 _HEAD = """\
@@ -19,6 +20,21 @@ One file, `/etc/balanced/appliance.yaml`, describes a node. `balanced check FILE
 as YAML 1.2: `true` and `false` are the only booleans, numbers are plain decimal numbers, unknown and duplicate keys are
 mistakes. Anchors and aliases of whole values work; merge keys (`<<`) and tags (`!`) do not.
 """
+
+_TUNNEL_HEAD = """\
+# Configuration reference of the tunnel agent
+
+Made from `appliance/config/tunnel.py` by `python -m appliance.config.reference tunnel`; do not edit.
+
+One file, `/etc/balanced/tunnel.yaml`, describes the agent of a worker. It is read as
+[the director's](configuration.md) is.
+How the agent works: [tunnel-agent.md](../tunnel-agent.md).
+"""
+
+
+def tunnel_reference() -> str:
+    """The same for the file of a tunnel agent."""
+    return "\n".join([_TUNNEL_HEAD, *_section("", TunnelConfig)])
 
 
 def reference() -> str:
@@ -57,4 +73,4 @@ def _entry(key: str, info: FieldInfo) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(reference())
+    sys.stdout.write(tunnel_reference() if sys.argv[1:] == ["tunnel"] else reference())

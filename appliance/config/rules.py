@@ -231,6 +231,14 @@ def answer_within_interval(checks: Checks) -> list[Mistake]:
     return []
 
 
+def retry_within_interval(checks: Checks) -> list[Mistake]:
+    """A doubt is settled no slower than by waiting for the next turn."""
+    if checks.retry_s > checks.interval_s:
+        what = f"{checks.retry_s:g} is above interval_s, {checks.interval_s:g}"
+        return [Mistake(("retry_s",), what, f"write at most {checks.interval_s:g}, or raise interval_s")]
+    return []
+
+
 def canary_within_resync(director: Director) -> list[Mistake]:
     """The cheap look comes at least as often as the full one."""
     if director.canary_s > director.resync_s:

@@ -7,7 +7,7 @@ made from them. Values here are frozen and complete: whoever holds a Config need
 import socket
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic import model_validator as validator
 
 from appliance.config import isolation, rules
@@ -40,6 +40,8 @@ from appliance.config.fields import (
     SocketPath,
     refuse_all,
 )
+from appliance.config.ipam import Ipam, ipam_fits_node
+from appliance.config.section import Section
 from appliance.model.address import Network
 from appliance.model.desired import ServiceDefaults
 from appliance.model.service import IPIP, ServiceFlag
@@ -56,19 +58,6 @@ _FLAGS = {
     "sh-fallback": ServiceFlag.SCHEDULER_1,
     "sh-port": ServiceFlag.SCHEDULER_2,
 }
-
-
-class Section(BaseModel):
-    """What all sections share: frozen, no unknown keys, descriptions from docstrings, no values in error texts."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        use_attribute_docstrings=True,
-        hide_input_in_errors=True,
-        validate_by_name=True,
-        validate_by_alias=True,
-    )
 
 
 class Node(Section):
@@ -185,9 +174,9 @@ class Ipvs(Section):
 
     min_path_mtu: Int | None = Field(default=1500, ge=576, le=65535)
     """Size in bytes of the packets, tunnel header included, that the way to the backends must take: the largest that
-    clients send and the header before it (IPIP 20 bytes, GRE 24, GUE 32; 20 more towards IPv6 backends). Where it takes
-    less, no VIP is announced that is not yet. Default 1500: backends on links of that size, which ask clients for
-    segments that leave room for the header. null disables it."""
+    clients send and the header before it (IPIP 20 bytes, GRE 24 or with csum 28, GUE 32 or with remcsum 40; 20 more
+    towards IPv6 backends). Where it takes less, no VIP is announced that is not yet. Default 1500: backends on links of
+    that size, which ask clients for segments that leave room for the header. null disables it."""
 
     @validator(mode="after")
     def _flags_fit(self) -> Self:
@@ -274,6 +263,20 @@ class Brake(Section):
     confirm_after_s: Seconds = Field(default=300.0, ge=0, le=86400)
     """Seconds after which a loss that the source still tells is believed. Default 300: time for an API server to come
     to itself, or for a person to look. 0 disables the brake."""
+
+
+class Guard(Section):
+    """What of a VIP can be reached: the ports of its services and ICMP. An nftables table, `inet balanced`."""
+
+    enabled: Flag = True
+    """Whether the VIPs are guarded. Default true; it needs a kernel with nf_tables and the package libnftables1, and
+    without these nothing is announced. With false the table is removed: whatever listens on all addresses of the node
+    answers on the VIPs too, and nothing enforces source ranges and limits of new flows."""
+
+    refusal: Literal["drop", "reject"] = "drop"
+    """What becomes of other packets to a VIP: drop in silence, or reject with a TCP reset or ICMP port unreachable, up
+    to 1,000 a second. Default drop: nobody learns from answers. What goes to a pool address that no service uses is
+    dropped in either case."""
 
 
 class Peer(Section):
@@ -389,6 +392,11 @@ class Checks(Section):
     timeout_s: Seconds = Field(default=0.5, ge=0.02, le=300)
     """Seconds that an answer may take, not above interval_s. Default 0.5: within a site it takes a few milliseconds."""
 
+    retry_s: Seconds = Field(default=0.1, ge=0.02, le=300)
+    """Seconds between two probes of one backend once one has failed that was well, not above interval_s: all are asked
+    fall - 1 times at this pace, within max_probes_per_s, at most a fifth of the time. Default 0.1. The same as
+    interval_s makes no difference."""
+
     rise: Int = Field(default=2, ge=1, le=100)
     """How many answers in a row bring a failing backend back. Default 2."""
 
@@ -407,7 +415,7 @@ class Checks(Section):
 
     @validator(mode="after")
     def _answers_first(self) -> Self:
-        refuse_all(rules.answer_within_interval(self))
+        refuse_all(rules.answer_within_interval(self) + rules.retry_within_interval(self))
         return self
 
 
@@ -547,6 +555,9 @@ class Config(Section):
     brake: Brake = Brake()
     """When a loss is doubted before it is obeyed."""
 
+    guard: Guard = Guard()
+    """What of a VIP can be reached."""
+
     bgp: Bgp = Field(examples=[{"local_as": 64512, "peers": [{"address": "10.0.0.1", "as": 64500}]}])
     """Announcing."""
 
@@ -558,6 +569,9 @@ class Config(Section):
 
     telemetry: Telemetry = Telemetry()
     """Metrics for Prometheus and answers for probes."""
+
+    ipam: Ipam | None = Field(default=None, examples=[{"pools": [{"name": "public", "addresses": ["10.50.0.0/24"]}]}])
+    """The allocator. A director has no use for it; here it is checked against the rest of the file. Default: none."""
 
     @field_validator("director", mode="after")
     @classmethod
@@ -586,7 +600,22 @@ class Config(Section):
         refuse_all([*rules.peers_outside_pools(bgp, pools), *rules.families_have_pools(bgp, pools)])
         return bgp
 
+    @field_validator("ipam", mode="after")
+    @classmethod
+    def _ipam_fits(cls, ipam: Ipam | None, info: ValidationInfo) -> Ipam | None:
+        values: dict[str, Any] = info.data
+        if ipam is not None:
+            refuse_all(ipam_fits_node(ipam, values.get("pools", ()), values.get("bgp"), values.get("telemetry")))
+        return ipam
+
     @property
     def networks(self) -> tuple[Network, ...]:
         """Every network of every pool, in the order in which they are written."""
         return tuple(network for pool in self.pools for network in pool.cidrs)
+
+
+class IpamFile(Section):
+    """A configuration of the allocator alone."""
+
+    ipam: Ipam
+    """The allocator."""

@@ -47,8 +47,8 @@ _WANTED: Mapping[str, str] = {
 _LIMITS = ("ge", "le", "max_length")
 
 
-def explain(errors: Sequence[ErrorDetails], document: Document) -> list[Mistake]:
-    """The errors of one validation as mistakes of the document, without those that only follow from others."""
+def explain(errors: Sequence[ErrorDetails], document: Document, root: type[BaseModel] = Config) -> list[Mistake]:
+    """The errors of one validation by ``root`` as mistakes of the document, but for those that follow from others."""
     places = [tuple(error["loc"]) for error in errors]
     mistakes = []
     for error, where in zip(errors, places, strict=True):
@@ -60,29 +60,29 @@ def explain(errors: Sequence[ErrorDetails], document: Document) -> list[Mistake]
             inner: tuple[Mistake, ...] = error["ctx"]["mistakes"]
             mistakes += [Mistake(where + mistake.where, mistake.what, mistake.remedy) for mistake in inner]
         else:
-            mistakes.append(Mistake(where, *_words(error, where, document)))
+            mistakes.append(Mistake(where, *_words(error, where, document, root)))
     return mistakes
 
 
-def _words(error: ErrorDetails, where: Where, document: Document) -> tuple[str, str]:
+def _words(error: ErrorDetails, where: Where, document: Document, root: type[BaseModel]) -> tuple[str, str]:
     kind = error["type"]
     context = error.get("ctx", {})
     if kind == "missing":
-        return "is missing", f"write for example {_example(where)}"
+        return "is missing", f"write for example {_example(where, root)}"
     if kind == "extra_forbidden":
-        return "is not a key known here", _nearest(where)
+        return "is not a key known here", _nearest(where, root)
     if kind in _WANTED:
-        return _WANTED[kind], _list_remedy(kind, where, context)
+        return _WANTED[kind], _list_remedy(kind, where, context, root)
     if kind == REFUSED:
         predicate, remedy = context["what"], context["remedy"]
     else:
-        predicate, remedy = _PREDICATES[kind][0], _remedy(kind, where, document, context)
+        predicate, remedy = _PREDICATES[kind][0], _remedy(kind, where, document, context, root)
     return f"{_shown(where, document)} {predicate}", remedy
 
 
-def _remedy(kind: str, where: Where, document: Document, context: Mapping[str, Any]) -> str:
+def _remedy(kind: str, where: Where, document: Document, context: Mapping[str, Any], root: type[BaseModel]) -> str:
     if kind == "literal_error":
-        return _choice(where, document)
+        return _choice(where, document, root)
     if kind == "string_pattern_mismatch":
         return _pattern(where)
     limit = next((context[name] for name in _LIMITS if name in context), "")
@@ -94,9 +94,9 @@ def is_secret(where: Where) -> bool:
     return any("password" in str(step).lower() or "secret" in str(step).lower() for step in where)
 
 
-def section_at(where: Where) -> type[BaseModel] | None:
-    """The section of the schema that ``where`` leads to, None for a single value or an unknown place."""
-    section: type[BaseModel] | None = Config
+def section_at(where: Where, root: type[BaseModel] = Config) -> type[BaseModel] | None:
+    """The section of the schema ``root`` that ``where`` leads to, None for a single value or an unknown place."""
+    section: type[BaseModel] | None = root
     for step in where:
         if isinstance(step, int):
             continue
@@ -134,9 +134,9 @@ def _shown(where: Where, document: Document) -> str:
     return shown if len(shown) <= _MAX_SHOWN else f"{shown[:_MAX_SHOWN]}..."
 
 
-def _example(where: Where) -> str:
+def _example(where: Where, root: type[BaseModel]) -> str:
     key = str(where[-1])
-    found = field_at(section_at(where[:-1]), key)
+    found = field_at(section_at(where[:-1], root), key)
     examples = found.examples if found else None
     return f"{key}: {as_yaml(examples[0])}" if examples else f"{key}: and its value"
 
@@ -152,11 +152,11 @@ def as_yaml(value: object) -> str:
     return f'"{value}"' if isinstance(value, str) and (not value or ":" in value) else str(value)
 
 
-def _nearest(where: Where) -> str:
+def _nearest(where: Where, root: type[BaseModel]) -> str:
     key = str(where[-1])
     if key == "<<":
         return "merge keys are not supported; write the keys out, or alias whole values"
-    section = section_at(where[:-1])
+    section = section_at(where[:-1], root)
     return _did_you_mean(key, list(keys(section)) if section else [])
 
 
@@ -165,9 +165,9 @@ def _did_you_mean(word: str, known: list[str]) -> str:
     return f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
 
 
-def _choice(where: Where, document: Document) -> str:
+def _choice(where: Where, document: Document, root: type[BaseModel]) -> str:
     name = [step for step in where if isinstance(step, str)]
-    found = field_at(section_at(tuple(name[:-1])), name[-1])
+    found = field_at(section_at(tuple(name[:-1]), root), name[-1])
     return _did_you_mean((document.written(where) or "").strip("'\""), _literals(found.annotation if found else None))
 
 
@@ -183,16 +183,16 @@ def _pattern(where: Where) -> str:
     return _PATTERNS.get(".".join(names[-2:]), _PATTERNS.get(names[-1], "write a plain word"))
 
 
-def _list_remedy(kind: str, where: Where, context: Mapping[str, Any]) -> str:
+def _list_remedy(kind: str, where: Where, context: Mapping[str, Any], root: type[BaseModel]) -> str:
     if kind == "too_long":
         return f"write at most {context['max_length']} of them"
     names = tuple(step for step in where if isinstance(step, str))
     if kind == "model_type" and where and isinstance(where[-1], int):
-        found = field_at(section_at(names[:-1]), names[-1])
+        found = field_at(section_at(names[:-1], root), names[-1])
         return f"write for example {as_yaml(found.examples[0][0])}" if found and found.examples else "write a mapping"
-    section = section_at(names[:-1])
+    section = section_at(names[:-1], root)
     found = field_at(section, names[-1]) if names else None
     if found and found.examples:
         return f"write for example {names[-1]}: {as_yaml(found.examples[0])}"
-    inner = section_at(names)
+    inner = section_at(names, root)
     return f"known keys are {', '.join(keys(inner))}" if inner and kind == "model_type" else "write it as [ ... ]"

@@ -19,7 +19,6 @@ _IPVS = "ip_vs"
 _CAPABILITIES = {12: "CAP_NET_ADMIN", 13: "CAP_NET_RAW", 21: "CAP_SYS_ADMIN"}  # linux/capability.h
 _SERVICES = {22: "ssh", 179: "bgp", 10250: "kubelet"}
 
-
 Check = Callable[[Facts], Iterator[Finding]]
 
 
@@ -229,6 +228,18 @@ def _addresses(facts: Facts) -> Iterator[Finding]:
 _MOVE = "give this node another address, or the pool another network"
 
 
+def _guard(facts: Facts) -> Iterator[Finding]:
+    if facts.guard is None:
+        text = (
+            "disabled: nothing keeps VIPs closed but for their services, and nothing enforces source ranges and limits"
+        )
+        yield _warn(text, "guard.enabled: true, or a packet filter of your own")
+    elif facts.guard:
+        yield _fail(facts.guard, "apt-get install libnftables1; modprobe nf_tables; or guard.enabled: false")
+    else:
+        yield _ok("its table is in force" if facts.guarded else "nftables can be used; no table of ours stands yet")
+
+
 def _listeners(facts: Facts) -> Iterator[Finding]:
     if not facts.listeners:
         yield _ok("nothing listens on all addresses")
@@ -251,7 +262,10 @@ def _ports(listeners: Iterable[Listener]) -> str:
 
 def _rivals(facts: Facts) -> Iterator[Finding]:
     if facts.kube_proxy:
-        remedy = "keep it off this node, or run it in another mode; then ip link del kube-ipvs0"
+        remedy = (
+            "keep it off this node, or run it in mode nftables (then ip link del kube-ipvs0), or give it the pools as "
+            "ipvs.excludeCIDRs and the Services ipMode: Proxy"
+        )
         yield _fail("kube-proxy in IPVS mode is here (link kube-ipvs0): it deletes our services", remedy)
     else:
         yield _ok("no kube-proxy in IPVS mode")
@@ -279,6 +293,7 @@ CHECKS: dict[str, Check] = {
     "clock": _clock,
     "space": _space,
     "addresses": _addresses,
+    "guard": _guard,
     "open ports": _listeners,
     "rivals": _rivals,
     "reading": _unread,

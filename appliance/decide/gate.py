@@ -101,7 +101,8 @@ def step(state: GateState, evidence: Evidence, policy: GatePolicy, now_s: float)
     repairs = recent_repairs(state, policy, now_s)
     if evidence.repaired:
         repairs = (*repairs, now_s)[-policy.max_repairs :]
-    state = replace(state, repairs_s=repairs)
+    if repairs != state.repairs_s:
+        state = replace(state, repairs_s=repairs)
     if evidence.proof is None:
         return _withdraw(state, "no longer wanted", policy, now_s)
     if evidence.drained:
@@ -112,7 +113,7 @@ def step(state: GateState, evidence: Evidence, policy: GatePolicy, now_s: float)
         reason = f"repaired {len(repairs)} times within {policy.repair_window_s:g} s: something keeps undoing it"
         return _withdraw(state, reason, policy, now_s)
     if state.phase is Phase.UP:
-        return replace(state, reason=evidence.proof.reason)
+        return _because(state, evidence.proof.reason)
     return _rise(state, evidence.proof, policy, now_s, repaired=evidence.repaired)
 
 
@@ -132,7 +133,7 @@ def _rise(state: GateState, proof: Proof, policy: GatePolicy, now_s: float, *, r
 
 def _withdraw(state: GateState, reason: str, policy: GatePolicy, now_s: float) -> GateState:
     if state.phase is Phase.DOWN:
-        return replace(state, proofs=0, reason=reason)
+        return _because(state, reason)
     flaps = 1 + (state.flaps if now_s - state.withdrawn_s <= policy.forget_s else 0)
     return replace(
         state,
@@ -149,8 +150,15 @@ def _withdraw(state: GateState, reason: str, policy: GatePolicy, now_s: float) -
 def _drain(state: GateState, reason: str, now_s: float) -> GateState:
     """Down by order: that is no flap, so the return waits for nothing but its proofs."""
     if state.phase is Phase.DOWN:
-        return replace(state, proofs=0, reason=reason)
+        return _because(state, reason)
     return replace(state, phase=Phase.DOWN, since_s=now_s, proofs=0, reason=reason)
+
+
+def _because(state: GateState, reason: str) -> GateState:
+    """The state without a change of phase: one that is down has to begin anew with its proofs."""
+    proofs = 0 if state.phase is Phase.DOWN else state.proofs
+    # Most of thousands of VIPs are as they were, and to make a value anew costs more than to look.
+    return state if state.reason == reason and state.proofs == proofs else replace(state, proofs=proofs, reason=reason)
 
 
 def forgotten(state: GateState, policy: GatePolicy, now_s: float) -> bool:

@@ -8,6 +8,9 @@ from appliance.model.desired import DesiredService
 from appliance.model.guard import FlowLimit, Guard, GuardRule, ObservedGuard, Refusal
 from appliance.model.service import ServiceKey
 
+MAX_TOLD = 3
+"""So many differences are told one by one."""
+
 
 @dataclass(frozen=True, slots=True)
 class GuardPolicy:
@@ -19,6 +22,24 @@ class GuardPolicy:
     pools: tuple[Network, ...]
     own: frozenset[Address] = frozenset()
     refusal: Refusal = Refusal.DROP
+
+
+@dataclass(frozen=True, slots=True)
+class Gaps:
+    """Where the kernel was not read to hold what is wanted: ``whole`` says why no VIP is guarded as it should be.
+
+    ``vips`` are those of which single elements differ. A value without either is false.
+    """
+
+    whole: str = ""
+    vips: frozenset[Address] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.whole or self.vips)
+
+    def of(self, vip: Address) -> str:
+        """Why the VIP is not guarded as it should be, in words; empty where it is."""
+        return self.whole or ("the guard does not let through to it what it should" if vip in self.vips else "")
 
 
 def guard(
@@ -50,6 +71,42 @@ def guard(
 def stands(wanted: Guard, observed: ObservedGuard) -> bool:
     """Whether the kernel was read to hold exactly what is wanted."""
     return observed.intact and observed.guard == wanted
+
+
+def gaps(wanted: Guard, observed: ObservedGuard) -> Gaps:
+    """Where ``observed`` is not what is wanted."""
+    have = observed.guard
+    if have is None or not observed.intact:
+        return Gaps("the guard is missing in the kernel, or not as it was made")
+    if have == wanted:
+        return Gaps()
+    if (have.pools, have.own, have.refusal) != (wanted.pools, wanted.own, wanted.refusal):
+        return Gaps("the guard has other pools, own addresses or another refusal than it should")
+    return Gaps(vips=frozenset(rule.key.vip for rule in have.rules ^ wanted.rules) | (have.vips ^ wanted.vips))
+
+
+def drift(wanted: Guard, observed: ObservedGuard) -> str:
+    """What somebody made of the guard and what it should be, old -> new."""
+    have = observed.guard
+    if have is None or not observed.intact:
+        return "table gone or its rules changed -> as it was made"
+    were, are = ({rule.key: rule for rule in each.rules} for each in (have, wanted))
+    keys = sorted({rule.key for rule in have.rules ^ wanted.rules}, key=lambda each: each.order)
+    told = [f"{key}: {_entrance(were.get(key))} -> {_entrance(are.get(key))}" for key in keys[:MAX_TOLD]]
+    told += [f"{len(keys) - MAX_TOLD} more"] if len(keys) > MAX_TOLD else []
+    return ", ".join(told) or "its VIPs, pools or own addresses changed -> as they were"
+
+
+def _entrance(rule: GuardRule | None) -> str:
+    if rule is None:
+        return "closed"
+    sources = "open" if rule.sources is None else f"open to {len(rule.sources)} networks"
+    return sources if rule.limit is None else f"{sources}, {rule.limit.per_s} new flows a second"
+
+
+def terms(service: DesiredService | None) -> tuple[object, ...]:
+    """What of a service the guard goes by."""
+    return () if service is None else (service.owner, service.source_ranges, service.new_flows_per_s)
 
 
 def _rules(services: Iterable[DesiredService]) -> Iterator[GuardRule]:

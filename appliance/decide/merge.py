@@ -11,13 +11,18 @@ NOBODY: Mapping[ServiceKey, str] = {}
 
 
 def merge(
-    snapshots: Iterable[Snapshot], pools: Iterable[Network], owners: Mapping[ServiceKey, str] = NOBODY
+    snapshots: Iterable[Snapshot],
+    pools: Iterable[Network],
+    owners: Mapping[ServiceKey, str] = NOBODY,
+    *,
+    guarded: bool = True,
 ) -> Desired:
     """Put the sources together; refuse what lies outside ``pools`` and second claims to one VIP:port.
 
     ``owners`` says who held each key so far: a holder that still claims the key keeps it, whatever the order of the
     claims, so that a newcomer never takes a live VIP:port away. Without a holder the first claim wins. Everything
-    refused becomes a Problem that names the place; everything else is untouched by it.
+    refused becomes a Problem that names the place; everything else is untouched by it. Where no guard enforces source
+    ranges and limits of new flows (``guarded`` False), each service that has some becomes a Note.
     """
     networks = tuple(pools)
     problems: list[Problem] = []
@@ -36,7 +41,8 @@ def merge(
         holder = next((claim for claim in claimants if claim.owner == owners.get(key)), claimants[0])
         services[key] = holder
         problems.extend(_duplicate(claim, holder) for claim in claimants if claim is not holder)
-    notes.extend(_unenforced(service) for service in services.values() if _wants_guard(service))
+    if not guarded:
+        notes.extend(_unenforced(service) for service in services.values() if _wants_guard(service))
     return Desired(services, tuple(problems), tuple(notes))
 
 
@@ -106,11 +112,11 @@ def _wants_guard(service: DesiredService) -> bool:
 
 
 def _unenforced(service: DesiredService) -> Note:
-    # Whoever writes them relies on them: that nothing enforces them yet must not be found out by an attacker first.
+    # Whoever writes them relies on them: that nothing enforces them must not be found out by an attacker first.
     return Note(
         _where(service, "source ranges and limits of new flows"),
-        f"everybody reaches {service.key}, as often as he likes: this node does not enforce them",
-        "put a packet filter in front of it",
+        f"everybody reaches {service.key}, as often as he likes: this node's guard is disabled",
+        "guard.enabled: true, or put a packet filter in front of it",
         service.owner,
         in_cluster=not service.origin,
     )

@@ -1,7 +1,7 @@
 """Do packets of full size fit the way to the backends? Nothing else tells: small ones, and all probes, arrive.
 
-A backend asks clients for segments that fit its own link with the tunnel's header in front (IPIP 20 bytes, GRE 24, GUE
-32 over IPv4; each 20 more over IPv6). So the measure is the packet with its header, the same for every tunnel.
+A backend asks clients for segments that fit its own link with the tunnel's header in front (``Tunnel.header_bytes``).
+So the measure is the packet with its header, the same for every tunnel.
 """
 
 from collections.abc import Iterable, Mapping

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from appliance.director.claim_file import ClaimFile
 from appliance.director.drains import DrainFile
 from appliance.director.memory import Memory
 from appliance.director.ports import Ports
@@ -27,6 +28,7 @@ class Context:
     journal: Journal
     standing: Standing
     drains: DrainFile
+    claims: ClaimFile
     record: Record
     teller: Teller
     clock: Callable[[], float]

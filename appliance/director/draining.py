@@ -12,9 +12,13 @@ from appliance.model.address import Address
 from appliance.model.routing import Announcement
 from appliance.telemetry import messages
 
-# How often the connections of a VIP that is being drained are counted.
+# How often the connections of VIPs that are being drained are counted, and the share of the time that may take: BIRD
+# has thousands of routers' tables to change meanwhile.
 LOOK_S = 0.5
+LOOKING_SHARE = 0.1
 LEAVE_S = 4.0
+# A wake that comes a moment early would find nothing to do.
+MARGIN_S = 0.01
 
 
 def announcement(context: Context) -> Announcement:
@@ -32,20 +36,31 @@ def forbidden(context: Context, vip: Address, state: GateState) -> str:
 
 
 async def advance(context: Context) -> None:
-    """Look how far the wait of each VIP is that BIRD was read to announce though an order stands against it."""
+    """Look how far the wait of each VIP is that is still announced though an order stands against it.
+
+    The time-out also ends the wait of one that BIRD cannot be brought to de-prefer.
+    """
     memory, policy, now_s = context.memory, context.settings.drain_wait, context.clock()
-    if memory.routing is None:
+    if not memory.drains and not memory.waits:
         return
-    leaving = frozenset(vip for vip in memory.routing.depreferred if memory.drains.of(vip) is not None)
-    connections = await _connections(context, leaving - memory.evacuated)
-    memory.waits = {vip: step(memory.waits.get(vip), count, now_s) for vip, count in connections.items()}
+    leaving = frozenset(vip for vip in memory.told if memory.drains.of(vip) is not None) - memory.evacuated
+    marked = memory.routing.depreferred if memory.routing is not None else frozenset()
+    begun = {vip for vip, wait in memory.waits.items() if wait.told or vip not in marked}
+    if leaving == begun and now_s < memory.waits_due_s:
+        return
+    connections = await _connections(context, leaving)
+    took_s = context.clock() - now_s
+    memory.waits = {
+        vip: step(memory.waits.get(vip), count, now_s, told=vip in marked) for vip, count in connections.items()
+    }
     done = frozenset(vip for vip, wait in memory.waits.items() if over(wait, policy, now_s))
     if done:
         memory.evacuated |= done
         context.wakes.services(memory.keys_of(done))
     waiting = [left_s(wait, policy, now_s) for vip, wait in memory.waits.items() if vip not in done]
     if waiting:
-        context.wakes.services_at(now_s + max(min(*waiting, LOOK_S), 0.01))
+        memory.waits_due_s = now_s + min(*waiting, max(LOOK_S, took_s / LOOKING_SHARE))
+        context.wakes.services_at(memory.waits_due_s + MARGIN_S)
 
 
 async def _connections(context: Context, vips: frozenset[Address]) -> dict[Address, int | None]:

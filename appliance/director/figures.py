@@ -8,7 +8,6 @@ from appliance.decide.proof import Proof
 from appliance.decide.tell import reason_word
 from appliance.director import health
 from appliance.director.context import Context
-from appliance.director.status import standing
 from appliance.model.address import Address
 from appliance.model.desired import Problem
 from appliance.telemetry import metrics
@@ -49,7 +48,7 @@ def families(context: Context, version: str) -> Iterator[Family]:
 def _node(context: Context, version: str) -> Iterator[Family]:
     memory = context.memory
     bird = memory.routing.version if memory.routing is not None else ""
-    names = [name.partition(" ")[0] for name in standing(context)]
+    names = [name.partition(" ")[0] for name in context.standing.all]
     yield Family(metrics.INFO, [(labels(metrics.INFO.labels, (context.settings.node, version, bird)), 1)])
     yield _one(metrics.DEGRADED, bool(names or memory.snapshots.keys() != context.ports.sources.keys()))
     yield _one(metrics.READY, not health.unready(context))

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from appliance.director.context import Context
-from appliance.director.status import standing, status
+from appliance.director.status import status
 
 # A dump of thousands of VIPs would push out of the journal what led to it.
 MAX_VIPS_TOLD = 200
@@ -61,7 +61,7 @@ def checks(context: Context, now: datetime) -> list[dict[str, Any]]:
         for age_s in [source_age_s(context, name)]
     ]
     known = {each["name"]: each for each in found}
-    for name, text in sorted(standing(context).items()):
+    for name, text in sorted(context.standing.all.items()):
         known.setdefault(name, {"name": name}).update(healthy=False, message=text)
     return list(known.values())
 

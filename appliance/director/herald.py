@@ -10,7 +10,7 @@ from appliance.decide.diff import diff_link
 from appliance.decide.gate import Evidence, GateState, Phase, adopted, forgotten, step
 from appliance.decide.proof import prove
 from appliance.decide.teardown import settled, silent_since
-from appliance.director import brakes, fights, rivals
+from appliance.director import brakes, fights, guarding, ownership, rivals
 from appliance.director.context import Context
 from appliance.director.draining import announcement, forbidden
 from appliance.director.sight import leftover, ours, read_link, read_services
@@ -59,38 +59,61 @@ async def adopt(context: Context) -> None:
     memory.held_over = memory.routing.held - memory.by_vip.keys()
     context.wakes.everything()
     for vip in sorted(memory.routing.held & memory.by_vip.keys(), key=address_order):
-        memory.gates[vip] = adopted(context.clock())
+        memory.judge(vip, adopted(context.clock()))
         context.journal.tell(messages.ADOPTED, VIP=vip, GENERATION=memory.generation)
 
 
-def judge(context: Context, keys: Iterable[ServiceKey], repaired: frozenset[Address]) -> None:
-    """Step the gate of every VIP that the pass was about, and plan the next look at those not settled yet."""
+async def obey(context: Context) -> None:
+    """Do what an operator has ordered since the last pass, as far as that needs no new reading of the kernel."""
+    memory = context.memory
+    if not memory.ordered:
+        return
+    memory.ordered = False
+    judge(context, memory.keys_of(vip for vip, state in memory.gates.items() if forbidden(context, vip, state)))
+    await publish(context, verify=False)
+
+
+def judge(context: Context, keys: Iterable[ServiceKey], repaired: frozenset[Address] = frozenset()) -> None:
+    """Step the gate of every VIP that the pass was about, and plan the next look at those not settled yet.
+
+    What comes of it is left for ``tell``: to write it down takes longer, and is not to keep routers waiting.
+    """
     memory, settings, now_s = context.memory, context.settings, context.clock()
     observed, desired = memory.observed, memory.desired.services if memory.desired else {}
     fought = fights.fought_over(context)
     # What no pass came to yet is no fault: a service that is new to an announced VIP must not take it down.
     waiting = memory.changed - memory.stuck
-    vips = {key.vip for key in keys} | repaired | (memory.gates.keys() - memory.by_vip.keys())
+    vips = {key.vip for key in keys} | repaired | set(memory.gates).difference(memory.by_vip)
     for vip in sorted(vips, key=address_order):
         wanted = memory.by_vip.get(vip, ())
         before = memory.gates.get(vip) or GateState(since_s=now_s)
+        if _still_down(context, vip, before):
+            continue
         due = [key for key in wanted if not (before.announce and key in waiting)]
         if wanted and not due:
             continue
         expected = [memory.expected[key] for key in due]
         proof = prove(vip, expected, observed, settings.min_backends, desired) if expected else None
-        proof = fights.doubted(context, proof, fought) if proof is not None else None
-        if proof is not None and not before.announce:
-            proof = replace(proof, caution=_caution(context, vip, expected))
+        proof = guarding.proven(context, fights.doubted(context, proof, fought)) if proof is not None else None
+        if proof is not None and not before.announce and (caution := _caution(context, vip, expected)):
+            proof = replace(proof, caution=caution)
         after = step(before, Evidence(proof, vip in repaired, forbidden(context, vip, before)), settings.gate, now_s)
         if proof is None:
             memory.proofs.pop(vip, None)
         else:
             memory.proofs[vip] = proof
-        memory.gates[vip] = after
-        _tell(context, vip, before, after)
+        memory.judge(vip, after)
+        memory.moved.append((vip, before, after))
         if proof is not None and proof.ok and not proof.caution:
             _look_again(context, vip, after, repaired=vip in repaired)
+
+
+def _still_down(context: Context, vip: Address, state: GateState) -> bool:
+    """Whether the VIP is down because of what this pass had no time to repair: thousands may be, for several passes."""
+    memory = context.memory
+    if state.announce or state.proofs or not memory.unreached or memory.drains.of(vip) is not None:
+        return False
+    return vip in memory.proofs and any(key in memory.unreached for key in memory.by_vip.get(vip, ()))
 
 
 def _caution(context: Context, vip: Address, services: Iterable[ObservedService]) -> str:
@@ -120,6 +143,13 @@ def _look_again(context: Context, vip: Address, state: GateState, *, repaired: b
     else:
         return
     context.wakes.services_at(at_s, *context.memory.by_vip[vip])
+
+
+def tell(context: Context) -> None:
+    """Write down which VIPs the gate has let out and withdrawn, and why others are still not announced."""
+    moved, context.memory.moved = context.memory.moved, []
+    for vip, before, after in moved:
+        _tell(context, vip, before, after)
 
 
 def _tell(context: Context, vip: Address, before: GateState, after: GateState) -> None:
@@ -163,6 +193,10 @@ async def _ask(context: Context, question: Awaitable[Routing], *, configures: bo
     if configures:
         context.record.configured("vips")
     context.standing.end(messages.BIRD)
+    if answer.isolated:
+        context.standing.begin(messages.ISOLATED, "no BGP session is established: routers hear nothing from this node")
+    else:
+        context.standing.end(messages.ISOLATED)
     return answer
 
 
@@ -170,11 +204,14 @@ async def take_apart(context: Context) -> None:
     """Remove services and addresses that nobody wants, once BIRD has been seen silent about them long enough (I2)."""
     memory = context.memory
     unwanted = leftover(context)
-    _forget(context, memory.gates.keys() - memory.by_vip.keys() - unwanted)
+    _forget(context, set(memory.gates).difference(memory.by_vip, unwanted))
     if not unwanted or memory.stand_ins:  # what a snapshot lacks may be younger than the snapshot (I3)
         memory.silent_s = {}
         return
-    memory.routing = await _ask(context, context.ports.router.observe())
+    # What was read to be silent is read again when its time is over, or when nothing was read meanwhile.
+    overdue = settled(memory.silent_s, context.settings.settle_s, context.clock())
+    if memory.routing is None or overdue or unwanted - memory.silent_s.keys():
+        memory.routing = await _ask(context, context.ports.router.observe())
     now_s = context.clock()
     memory.silent_s = silent_since(memory.silent_s, unwanted, memory.routing, now_s)
     ready = settled(memory.silent_s, context.settings.settle_s, now_s)
@@ -188,9 +225,10 @@ async def take_apart(context: Context) -> None:
 def nothing_left(context: Context) -> bool:
     """Whether all is done until something changes: the VIPs stand, BIRD does as it should, nobody's VIPs are gone."""
     memory = context.memory
-    stands = memory.link.up and memory.by_vip.keys() <= memory.link.addresses and not memory.changed
+    stands = memory.link.up and frozenset(memory.by_vip) <= memory.link.addresses and not memory.changed
+    stands = stands and guarding.settled(context)
     told = memory.routing is not None and announcement(context).stands_in(memory.routing)
-    return stands and told and (bool(memory.stand_ins) or not leftover(context))
+    return stands and told and not memory.waits and (bool(memory.stand_ins) or not leftover(context))
 
 
 def _forget(context: Context, gone: Iterable[Address]) -> None:
@@ -205,7 +243,7 @@ async def _remove(context: Context, vips: frozenset[Address]) -> None:
     memory = context.memory
     # Nothing is removed on one reading: what a second one does not show as the first did waits for the next pass.
     link = memory.link.addresses
-    first = {key: each for key, each in memory.services.items() if key.vip in vips}
+    first = {key: each for key, each in memory.services.items() if key.vip in vips and key not in memory.strangers}
     await read_link(context)
     await read_services(context, first)
     owned = frozenset(vip for vip in link & memory.link.addresses if ours(context, vip))
@@ -220,6 +258,7 @@ async def _remove(context: Context, vips: frozenset[Address]) -> None:
     )
     await read_link(context)
     await read_services(context, [each.key for each in services])
+    ownership.release(context, [each.key for each in services])
     for each in services:
         context.standing.end(messages.KERNEL, each.key, VIP=each.key.vip, SERVICE=each.key)
     for vip in sorted(vips - leftover(context), key=address_order):

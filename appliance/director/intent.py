@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from appliance.decide import guard
 from appliance.decide.expect import expect_service
 from appliance.decide.merge import changes, merge, replaced
 from appliance.decide.reach import backend_subnets
@@ -28,6 +29,7 @@ def accept(context: Context, name: str, snapshot: Snapshot) -> None:
     changed = changes(before, memory.desired.services)
     _count_subnets(context, changed.values())
     _take_drain_times(context, memory.desired.services)
+    memory.guard.due |= any(guard.terms(old) != guard.terms(new) for old, new in changed.values())
     context.wakes.services(key for key, change in changed.items() if _has_other_terms(*change))
     follow(context, changed)
     _refresh(context, changed)
@@ -39,13 +41,14 @@ def _merged(context: Context, before: list[Snapshot]) -> Desired:
     """All sources in one, from the ``before`` that led to the last such state if there is one."""
     memory = context.memory
     ordered = [memory.snapshots[each] for each in context.ports.sources]
+    guarded = context.ports.guard is not None
     if memory.desired is None:
-        return merge(ordered, context.settings.networks)
+        return merge(ordered, context.settings.networks, guarded=guarded)
     again = replaced(memory.desired, before, ordered)
     if again is not None:
         return again
     owners = {key: service.owner for key, service in memory.desired.services.items()}
-    return merge(ordered, context.settings.networks, owners)
+    return merge(ordered, context.settings.networks, owners, guarded=guarded)
 
 
 def _count_subnets(context: Context, changed: Iterable[Change]) -> None:
@@ -83,7 +86,7 @@ def _has_other_terms(before: DesiredService | None, after: DesiredService | None
 
 
 def _terms(service: DesiredService) -> tuple[object, ...]:
-    return service.announce, service.drain_s, service.ready
+    return service.announce, service.drain_s, service.ready, guard.terms(service)
 
 
 def refresh(context: Context, keys: Iterable[ServiceKey] | None = None) -> None:

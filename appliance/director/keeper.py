@@ -15,9 +15,11 @@ from appliance.errors import SourceError
 from appliance.model.desired import Snapshot
 from appliance.telemetry import messages
 
-# A change is on disk within this time; writing takes at most this share of the time, however large the table is.
+# A change is on disk soon after this time; writing takes at most this share of the time, however large the table is.
 LEAST_PAUSE_S = 1.0
-WRITING_SHARE = 0.02
+# The pass that puts it in place comes first: writing keeps the processor busy, in a thread or not.
+PASS_FIRST_S = 0.25
+WRITING_SHARE = 0.1
 RETRY_S = 30.0
 # A disk that hangs must not keep a director from starting, nor from stopping.
 DISK_S = 3.0
@@ -88,6 +90,7 @@ class Keeper:
         loop = asyncio.get_running_loop()
         while True:
             await self._said.wait()
+            await asyncio.sleep(PASS_FIRST_S)
             self._said.clear()
             started_s = loop.time()
             if await self.save():

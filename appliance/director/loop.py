@@ -8,7 +8,8 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from appliance.director import brakes, draining, herald, hosting, mend, probing, retries, sight
+from appliance.director import brakes, draining, guarding, herald, hosting, mend, probing, retries, sight
+from appliance.director.claim_file import ClaimFile
 from appliance.director.context import Context
 from appliance.director.drain_flag import DrainFlag
 from appliance.director.drains import DrainFile
@@ -68,6 +69,7 @@ class Director:
             journal=journal,
             standing=Standing(journal),
             drains=DrainFile(settings.runtime_dir / "drains.json"),
+            claims=ClaimFile(settings.runtime_dir / "claims"),
             teller=Teller(memory, ports.publisher, settings.gate, clock),
             record=Record(settings.node, meter or Meter(), clock),
             clock=clock,
@@ -96,6 +98,7 @@ class Director:
         """Run until told to stop; an exception that is not an expected fault ends it (I8)."""
         context = self.context
         context.memory.draining_s = context.drains.load()
+        context.memory.claimed = context.claims.load()
         await self.operator.load()
         await self._keeper.load()
         try:
@@ -137,6 +140,7 @@ class Director:
         except KernelError as error:
             # What cannot be read proves nothing: hold, and try again with the next timer.
             context.wakes.again(scope)
+            herald.tell(context)
             context.standing.begin(messages.KERNEL_READING, str(error))
             return Ending.UNREADABLE
         return Ending.DONE
@@ -145,20 +149,30 @@ class Director:
         context = self.context
         if scope.canary and not scope.everything and await sight.disturbed(context):
             scope = Scope(scope.keys, everything=True, link=True)
-        elif scope == GLANCE and context.memory.quiet:
+        elif scope == GLANCE and context.memory.quiet and not await guarding.disturbed(context):
             context.memory.passes += 1
             return
         context.memory.quiet = False
+        await herald.obey(context)
         keys = await sight.observe(context, scope)
+        keys |= await guarding.keep(context, whole=scope.everything)
         if not context.memory.passes:
             probing.adopt(context)
-        repaired = await mend.mend(context, keys)
+        work = mend.plan(context, keys)
+        late = mend.too_late(context, work)
+        if late:
+            # Routers need not wait for a repair that this pass has no time for.
+            herald.judge(context, late)
+            await herald.publish(context, verify=False)
+        repaired = await mend.mend(context, keys, work)
         herald.judge(context, keys, repaired)
         await herald.publish(context, verify=scope.everything)
+        herald.tell(context)
         await draining.advance(context)
         context.record.converged(context.memory)
         context.teller.passed()
         await herald.take_apart(context)
+        await guarding.trim(context)
         context.standing.end(messages.KERNEL_READING)
         context.memory.quiet = herald.nothing_left(context)
         context.memory.passes += 1

@@ -14,6 +14,8 @@ from appliance.decide.fight import Fight
 from appliance.decide.gate import GateState
 from appliance.decide.panic import PanicState
 from appliance.decide.proof import Proof
+from appliance.director.build import USUAL_STEP_S
+from appliance.director.guard_memory import GuardMemory
 from appliance.model.address import Address, Network
 from appliance.model.check import ProbeTarget
 from appliance.model.desired import Desired, Snapshot
@@ -30,7 +32,8 @@ class Memory:
 
     ``desired`` is None until every source has spoken once: before that nothing is known, so nothing is done;
     ``generation`` counts the desired states so far. ``changed`` are services whose expected reading changed and that no
-    pass has put in place yet: work on them is not a repair; ``stuck`` are those that the latest pass tried in vain.
+    pass has put in place yet: work on them is not a repair; ``stuck`` are those that the latest pass tried in vain,
+    ``unreached`` those that it had no time for, and ``step_s`` is how long a step took when that was timed last.
     ``reach`` counts, for each backend subnet, the services with backends in it; ``narrow`` are those of these subnets
     whose path takes too small packets only, with its MTU. ``routing`` is None while BIRD cannot be read; ``stood`` is
     what it was last read to do as told, ``rivalry`` how often somebody undid that; ``installed`` says whether it was
@@ -39,14 +42,18 @@ class Memory:
     ``quiet`` says that the latest pass left nothing to do. ``drain_times_s`` holds the services whose drains last
     another time than the node's. ``stand_ins`` are the sources for which a snapshot of theirs stands in, and since when
     they had been saying it; ``held_over`` are VIPs that BIRD was found to announce then though no service of the
-    snapshot wants them. ``drains`` are the operator's orders, ``waits`` how far the VIPs are that are on their way out,
-    ``evacuated`` those whose wait is over. ``probed`` are the targets of the active checks, ``checks`` those whose
+    snapshot wants them. ``drains`` are the operator's orders, ``ordered`` says that no pass has seen the latest yet,
+    ``waits`` is how far the VIPs are that are on their way out, to be looked at again at ``waits_due_s``, ``evacuated``
+    are those whose wait is over. ``announced`` are the VIPs whose gate is open, ``moved`` is what of the gates is still
+    to be told. ``probed`` are the targets of the active checks, ``checks`` those whose
     state is not plainly good, ``failing`` what follows for the kernel; ``unsent`` cannot be asked now, and
     ``unsettled`` says that verdicts are to be weighed anew. ``backoffs`` are the steps that the kernel refused,
     ``fights`` what was undone lately; ``kube_proxy`` is whether its link was found when the present fights began.
     ``setbacks`` are settings of the host that were not as they should be lately, which are looked at again at
     ``settings_due_s``. ``taken`` are wanted VIPs that another link has too. ``brakes`` are the sources of which losses
-    are withheld, while ``snapshots`` hold what is in force.
+    are withheld, while ``snapshots`` hold what is in force. ``claimed`` are the services that directors of this node
+    made (None: nobody wrote that down), ``claims_due`` says that this is still to be written; ``strangers`` are those
+    inside our pools that somebody else made.
     """
 
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
@@ -61,8 +68,13 @@ class Memory:
     subnets: frozenset[Network] = frozenset()
     changed: set[ServiceKey] = field(default_factory=set)
     stuck: frozenset[ServiceKey] = frozenset()
+    unreached: frozenset[ServiceKey] = frozenset()
+    step_s: float = USUAL_STEP_S
 
     services: dict[ServiceKey, ObservedService] = field(default_factory=dict)
+    claimed: set[ServiceKey] | None = None
+    claims_due: bool = False
+    strangers: frozenset[ServiceKey] = frozenset()
     sampled: int = 0
     reading_s: float = 0.0
     link: ObservedLink = ObservedLink()
@@ -78,7 +90,10 @@ class Memory:
     kube_proxy: bool | None = None
     settings_due_s: float = 0.0
     setbacks: dict[str, Fight] = field(default_factory=dict)
+    guard: GuardMemory = field(default_factory=GuardMemory)
     gates: dict[Address, GateState] = field(default_factory=dict)
+    announced: set[Address] = field(default_factory=set)
+    moved: list[tuple[Address, GateState, GateState]] = field(default_factory=list)
     proofs: dict[Address, Proof] = field(default_factory=dict)
 
     probed: dict[ServiceKey, frozenset[ProbeTarget]] = field(default_factory=dict)
@@ -89,7 +104,9 @@ class Memory:
     unsettled: bool = False
 
     drains: Drains = Drains()
+    ordered: bool = False
     waits: dict[Address, Wait] = field(default_factory=dict)
+    waits_due_s: float = 0.0
     evacuated: set[Address] = field(default_factory=set)
 
     routing: Routing | None = None
@@ -110,13 +127,24 @@ class Memory:
     @property
     def announce(self) -> frozenset[Address]:
         """The VIPs that the gate lets out."""
-        return frozenset(vip for vip, state in self.gates.items() if state.announce)
+        return frozenset(self.announced)
+
+    def judge(self, vip: Address, state: GateState) -> None:
+        """Remember the state of the VIP's gate; ``announced`` keeps up, since thousands are asked for several times."""
+        self.gates[vip] = state
+        if state.announce:
+            self.announced.add(vip)
+        else:
+            self.announced.discard(vip)
 
     @property
     def told(self) -> frozenset[Address]:
         """The VIPs that BIRD is to hold. While a snapshot stands in, no VIP goes because the snapshot lacks it (I3)."""
-        held_over = self.held_over - self.by_vip.keys() - self.evacuated if self.stand_ins else frozenset()
-        return self.announce | held_over
+        if not self.stand_ins:
+            return self.announce
+        held_over = self.held_over - self.by_vip.keys() - self.evacuated
+        at_once = frozenset(vip for vip in held_over if (order := self.drains.of(vip)) is not None and order.now)
+        return self.announce | held_over - at_once
 
     def keys_of(self, vips: Iterable[Address]) -> frozenset[ServiceKey]:
         """All wanted services on these VIPs."""

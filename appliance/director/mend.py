@@ -3,13 +3,14 @@
 import asyncio
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from appliance.decide.diff import DrainPolicy, ServiceDiff, diff_link, diff_services, drain_clock
-from appliance.director import fights, retries, words
-from appliance.director.build import Built, build, key_of, keys_of
+from appliance.director import fights, ownership, retries, words
+from appliance.director.build import Built, build, key_of, keys_of, unreached
 from appliance.director.context import Context
-from appliance.director.sight import ours, read_link, read_services
+from appliance.director.sight import read_link, read_services
 from appliance.model.address import Address
 from appliance.model.observed import ObservedService
 from appliance.model.plan import (
@@ -33,30 +34,60 @@ MARGIN_S = 0.01
 MAX_REPAIRS_TOLD = 20
 
 
-async def mend(context: Context, keys: frozenset[ServiceKey]) -> frozenset[Address]:
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is to be done for the services of a pass, by a comparison with what was ``wanted`` at that moment.
+
+    ``repairs`` are those of the ``steps`` that put right what nobody asked for: neither a source, nor the end of a
+    drain. ``foreign`` services are somebody else's.
+    """
+
+    steps: tuple[ServiceStep, ...]
+    repairs: tuple[ServiceStep, ...]
+    wanted: Mapping[ServiceKey, ObservedService]
+    foreign: frozenset[ServiceKey]
+
+
+def plan(context: Context, keys: frozenset[ServiceKey]) -> Work:
+    """Compare what was read of the services ``keys`` with what is wanted."""
+    memory = context.memory
+    foreign = ownership.strangers(context, keys)
+    steps = tuple(_compare(context, keys - foreign).build)
+    repairs = tuple(each for each in steps if key_of(each) not in memory.changed and not _ends_drain(each, context))
+    return Work(steps, repairs, memory.expected, foreign)
+
+
+def too_late(context: Context, work: Work) -> frozenset[ServiceKey]:
+    """The services under announced VIPs whose repair does not fit into this pass, as fast as steps were lately."""
+    memory = context.memory
+    late = unreached(work.steps, memory.step_s, context.settings.repair_budget_s)
+    if not late:
+        return late
+    announced = memory.announce
+    return frozenset(key for key in keys_of(work.repairs) & late if key.vip in announced)
+
+
+async def mend(context: Context, keys: frozenset[ServiceKey], work: Work) -> frozenset[Address]:
     """Put the services ``keys`` and the link in order; returns the VIPs of which something had to be repaired.
 
     Work on what the sources changed is no repair, nor is the end of a drain.
     """
     memory = context.memory
-    wanted = memory.expected
-    difference = _compare(context, keys)
-    doubtful = await _doubtful(context, difference.build)
-    repairs = [
-        each for each in difference.build if key_of(each) not in memory.changed and not _ends_drain(each, context)
-    ]
+    wanted, repairs, foreign = work.wanted, work.repairs, work.foreign
+    doubtful = await _doubtful(context, work.steps)
     alone = fights.seen(context, [each for each in repairs if key_of(each) not in doubtful])
     before = {key: memory.services[key] for key in map(key_of, repairs) if key in memory.services}
-    steps = retries.due(context, difference.build, keys.__contains__)
+    steps = retries.due(context, work.steps, keys.__contains__)
     built = await _build(context, [each for each in steps if key_of(each) not in doubtful | alone])
     done = keys_of(built.done)
     _tell_repairs(context, [each for each in repairs if key_of(each) in done], before)
     repaired = {key.vip for key in done & frozenset(map(key_of, repairs)) if key in memory.expected}
     repaired |= await _mend_link(context)
-    undone = built.left | built.failed | doubtful | retries.refused(context)
+    undone = built.left | built.failed | doubtful | retries.refused(context) | foreign
     fights.mended(context, keys - undone - alone)
     # What a source said in the meantime is not in place yet.
     memory.changed -= {key for key in keys - undone if memory.expected.get(key) == wanted.get(key)}
+    memory.unreached = built.left
     memory.stuck = frozenset(key for key in undone - built.left if isinstance(key, ServiceKey))
     await fights.watch(context)
     return frozenset(repaired)
@@ -81,10 +112,13 @@ async def _build(context: Context, steps: Sequence[ServiceStep]) -> Built:
     """Carry out the steps and read back what they touched."""
     if not steps:
         return Built()
+    ownership.claim(context, [key_of(each) for each in steps if isinstance(each, AddService)])
     built = await asyncio.to_thread(
         build, context.ports.ipvs, steps, context.clock, context.settings.repair_budget_s
     )  # fmt: skip
     await read_services(context, built.touched)
+    context.memory.step_s = built.step_s or context.memory.step_s
+    ownership.release(context, [each.key for each in built.done if isinstance(each, RemoveService)])
     context.record.applied(built.batches, built.outcomes)
     context.teller.programmed(built.done)
     if built.failures or context.memory.backoffs:
@@ -140,8 +174,7 @@ def _ends_drain(step: ServiceStep, context: Context) -> bool:
 async def _mend_link(context: Context) -> set[Address]:
     """Put link and addresses in order; returns the announced VIPs whose address had to be put back."""
     memory = context.memory
-    owned = frozenset(vip for vip in memory.link.addresses if ours(context, vip))
-    wanted, _ = diff_link(frozenset(memory.by_vip), memory.link, owned)
+    wanted, _ = diff_link(frozenset(memory.by_vip), memory.link, owned=frozenset())
     repairs = [each for each in wanted if _was_done(context, each)]
     alone = fights.seen(context, repairs)
     due = retries.due(context, wanted, lambda subject: not isinstance(subject, ServiceKey))

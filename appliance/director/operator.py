@@ -116,9 +116,9 @@ class Operator:
         memory = self._context.memory
         memory.drains = drains
         memory.evacuated = {vip for vip in memory.evacuated if drains.of(vip) is not None}
-        self._context.wakes.everything()
-        # A full pass does not judge what is at rest.
-        self._context.wakes.services(memory.keys_of(vip for vip in memory.by_vip if drains.of(vip) is not None))
+        memory.ordered, memory.quiet = True, False
+        # What is announced needs no new reading to be avoided, or to be avoided no more.
+        self._context.wakes.services(memory.keys_of(vip for vip, state in memory.gates.items() if not state.announce))
         return Ordered(done, await self._keep(drains))
 
     async def _keep(self, drains: Drains) -> str:

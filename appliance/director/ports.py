@@ -9,6 +9,8 @@ from appliance.model.address import Network
 from appliance.model.check import ProbeResult, ProbeTarget
 from appliance.model.counters import Counters, DestinationCounters
 from appliance.model.desired import Snapshot
+from appliance.model.guard import Guard as GuardTable
+from appliance.model.guard import GuardCounts, ObservedGuard
 from appliance.model.happening import Happening
 from appliance.model.host import Change, Changed
 from appliance.model.observed import ObservedLink, ObservedService
@@ -39,6 +41,19 @@ class Link(Protocol):
     def dump(self) -> ObservedLink: ...
     def exists(self, name: str) -> bool: ...
     def apply(self, steps: Sequence[AddressStep]) -> tuple[StepResult, ...]: ...
+
+
+class Guard(Protocol):
+    """The table that guards the VIPs (appliance.guard.kernel). Blocks: called in a thread, by one at a time."""
+
+    def read(self, *, whole: bool = False) -> ObservedGuard: ...
+    def apply(self, guard: GuardTable) -> None: ...
+
+
+class GuardCounting(Protocol):
+    """What the guard counts, over a library context that nobody else uses. Blocks."""
+
+    def counts(self) -> GuardCounts: ...
 
 
 class Routes(Protocol):
@@ -113,3 +128,4 @@ class Ports:
     publisher: Publisher | None = None
     prober: Prober | None = None
     host: Host | None = None
+    guard: Guard | None = None

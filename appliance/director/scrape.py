@@ -15,10 +15,11 @@ from operator import attrgetter
 
 from appliance.director import figures
 from appliance.director.context import Context
-from appliance.director.ports import Counting
+from appliance.director.ports import Counting, GuardCounting
 from appliance.errors import KernelError
 from appliance.model.counters import DestinationCounters
 from appliance.model.desired import Backend, DesiredService
+from appliance.model.guard import GuardCounts
 from appliance.model.service import ServiceKey
 from appliance.telemetry import messages, metrics, process
 from appliance.telemetry.exposition import Family, labels, pairs, text
@@ -71,12 +72,21 @@ class Table:
 class Scraper:
     """Answers scrapes. Those that come while the kernel is being read share that reading."""
 
-    def __init__(self, context: Context, counting: Counting, version: str, *, destinations: bool = True) -> None:
+    def __init__(
+        self,
+        context: Context,
+        counting: Counting,
+        version: str,
+        *,
+        destinations: bool = True,
+        guard: GuardCounting | None = None,
+    ) -> None:
         self._context = context
         self._counting = counting
         self._version = version
         self._destinations = destinations
-        self._reading: asyncio.Task[Table | None] | None = None
+        self._guard = guard
+        self._reading: asyncio.Task[tuple[Table | None, GuardCounts | None]] | None = None
 
     async def scrape(self) -> Iterator[str]:
         """The text of all metrics, in pieces that are made as they are taken."""
@@ -84,8 +94,8 @@ class Scraper:
             self._reading = asyncio.create_task(self._read(), name="counters")
             self._reading.add_done_callback(self._done)
         # A client that leaves takes the reading away from nobody.
-        table = await asyncio.shield(self._reading)
-        return text(self._families(table))
+        table, counts = await asyncio.shield(self._reading)
+        return text(chain(self._families(table), _guard_families(counts)))
 
     async def close(self) -> None:
         """Wait for the reading at hand: its thread uses a socket that is closed next."""
@@ -95,7 +105,21 @@ class Scraper:
     def _done(self, _: object) -> None:
         self._reading = None
 
-    async def _read(self) -> Table | None:
+    async def _read(self) -> tuple[Table | None, GuardCounts | None]:
+        return await self._read_services(), await self._read_guard()
+
+    async def _read_guard(self) -> GuardCounts | None:
+        if self._guard is None:
+            return None
+        try:
+            counts = await asyncio.to_thread(self._guard.counts)
+        except KernelError as error:
+            self._context.standing.begin(messages.COUNTERS, f"no counts of the guard for metrics: {error}", "guard")
+            return None
+        self._context.standing.end(messages.COUNTERS, "guard")
+        return counts
+
+    async def _read_services(self) -> Table | None:
         context = self._context
         desired = context.memory.desired.services if context.memory.desired else _DESIRED
         try:
@@ -119,6 +143,15 @@ class Scraper:
             yield Family(metrics.EXPORT_TIME, [(host, table.took_ns)])
             yield from table.services.families()
             yield from table.destinations.families()
+
+
+def _guard_families(counts: GuardCounts | None) -> Iterator[Family]:
+    if counts is None:
+        return
+    for metric, each in ((metrics.GUARD_REFUSED, counts.refused), (metrics.GUARD_LIMITED, counts.limited)):
+        yield Family(metric, ((f'{{vip="{vip}"}}', packets) for vip, packets in each.items()))
+    yield Family(metrics.GUARD_UNSERVED, [("", counts.unserved)])
+    yield Family(metrics.GUARD_SPOOFED, [("", counts.spoofed)])
 
 
 def read(

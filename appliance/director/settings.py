@@ -12,6 +12,7 @@ from appliance.decide.fight import FightPolicy
 from appliance.decide.gate import GatePolicy
 from appliance.decide.panic import PanicPolicy
 from appliance.model.address import Network
+from appliance.model.guard import Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Settings:
     route_prefix_v4: int = 24
     route_prefix_v6: int = 64
     min_path_mtu: int | None = 1500
+    refusal: Refusal = Refusal.DROP
     state_dir: Path | None = None
     scopes: Mapping[str, str] = field(default_factory=dict)
     cold_start_grace_s: float = 10.0

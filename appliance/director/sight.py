@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from appliance.decide import mtu, own_address
+from appliance.director import ownership
 from appliance.director.context import Context
 from appliance.director.intent import refresh
 from appliance.director.memory import Memory
@@ -36,6 +37,7 @@ async def observe(context: Context, scope: Scope) -> frozenset[ServiceKey]:
     if scope.everything:
         found, memory.reading_s = await asyncio.to_thread(_timed, ports.ipvs.dump, context.cpu_clock)
         memory.services = {key: each for key, each in found.items() if ours(context, key.vip)}
+        ownership.take_stock(context)
         differing = {key for key, want in memory.expected.items() if memory.services.get(key) != want}
         # A reading of the whole table may be short (fault 28): what seems to be gone from it is looked for by name.
         await read_services(context, {key for key in differing - memory.changed if _lacks(memory, key)})
@@ -152,8 +154,10 @@ def _take_mtus(context: Context, path_mtus: Mapping[Network, int]) -> None:
 def leftover(context: Context) -> frozenset[Address]:
     """The VIPs of ours that stand in the kernel, as a service or as an address, though no service wants them."""
     memory = context.memory
-    standing = memory.link.addresses | {key.vip for key in memory.services}
-    return frozenset(vip for vip in standing - memory.by_vip.keys() if ours(context, vip))
+    # Of sets and dicts Python knows the hashes; to hash each of thousands of keys anew costs more than all the rest.
+    unwanted = set(memory.services).difference(memory.expected, memory.strangers)
+    standing = memory.link.addresses | {key.vip for key in unwanted}
+    return frozenset(vip for vip in standing.difference(memory.by_vip) if ours(context, vip))
 
 
 def ours(context: Context, vip: Address) -> bool:

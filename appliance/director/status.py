@@ -1,14 +1,17 @@
 """What `balanced status` shows, as one value: worked out from the director's memory, changing nothing."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 import msgspec
 
 from appliance.decide.gate import GateState, recent_repairs
+from appliance.director import guarding
 from appliance.director.context import Context
 from appliance.director.sight import leftover
 from appliance.model.address import Address, address_order
 from appliance.model.check import ProbeTarget
+from appliance.model.service import ServiceKey
 
 MOST_FAILING_SHOWN = 20
 
@@ -18,6 +21,7 @@ class VipStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     ``kernel`` is ``proven``, what is wrong with it in words, or ``-`` where it was not looked at yet.
     ``recent_repairs`` are those that the gate still counts: a few more in this short time, and it withdraws the VIP.
+    ``limits`` says in words whom the guard lets through to its services, and how often, where that is not everybody.
     ``depreferred`` is whether BIRD was read to ask routers to avoid it, ``drain`` the operator's order against it.
     """
 
@@ -33,6 +37,7 @@ class VipStatus(msgspec.Struct, frozen=True, kw_only=True):
     announced_to: tuple[str, ...]
     flaps: int
     recent_repairs: int
+    limits: tuple[str, ...] = ()
     depreferred: bool = False
     drain: str = ""
 
@@ -70,6 +75,7 @@ class ChecksStatus(msgspec.Struct, frozen=True, kw_only=True):
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The whole node. ``conditions`` are what stands in the way now; ``degraded`` is whether there is any.
 
+    ``guard`` is how the guard of the VIPs stands, in words.
     ``problems`` are parts of the services that are refused, ``notes`` are parts that are taken otherwise than written.
     """
 
@@ -84,6 +90,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     drain: DrainStatus | None = None
     checks: ChecksStatus | None = None
+    guard: str = ""
     draining: int
     passes: int
     vips: tuple[VipStatus, ...]
@@ -92,7 +99,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 def status(context: Context, version: str) -> Status:
     """The status of the node at this moment, on readings of the latest pass."""
     memory = context.memory
-    conditions = standing(context)
+    conditions = dict(context.standing.all)
     routing = memory.routing
     peers = routing.peers if routing is not None else ()
     silent = [name for name in context.ports.sources if name not in memory.snapshots]
@@ -112,6 +119,7 @@ def status(context: Context, version: str) -> Status:
         notes=tuple(map(str, memory.desired.notes)) if memory.desired else (),
         drain=None if order is None else DrainStatus(who=order.who, why=order.why, since=order.since),
         checks=_checks(context),
+        guard=guarding.describe(context),
         draining=len(memory.draining_s),
         passes=memory.passes,
         vips=tuple(_vip(context, vip) for vip in sorted(memory.by_vip.keys() | leftover(context), key=address_order)),
@@ -140,16 +148,6 @@ def _failing(context: Context, target: ProbeTarget) -> str:
     return f"{target}: {state.reason}" if state is not None else str(target)
 
 
-def standing(context: Context) -> dict[str, str]:
-    """What stands in the way now: every condition, and what follows from the latest reading of BIRD."""
-    conditions = dict(context.standing.all)
-    routing = context.memory.routing
-    peers = routing.peers if routing is not None else ()
-    if peers and not any(peer.established for peer in peers):
-        conditions["isolated"] = "no BGP session is established: routers hear nothing from this node"
-    return conditions
-
-
 def _vip(context: Context, vip: Address) -> VipStatus:
     memory = context.memory
     keys = memory.by_vip.get(vip, ())
@@ -173,9 +171,27 @@ def _vip(context: Context, vip: Address) -> VipStatus:
         else (),
         flaps=gate.flaps,
         recent_repairs=len(recent_repairs(gate, context.settings.gate, context.clock())),
+        limits=_limits(context, keys),
         depreferred=routing is not None and vip in routing.depreferred,
         drain=str(order) if order is not None else "",
     )
+
+
+def _limits(context: Context, keys: Iterable[ServiceKey]) -> tuple[str, ...]:
+    services = context.memory.desired.services if context.memory.desired else {}
+    if context.ports.guard is None:
+        return ()
+    told = []
+    for service in (services[key] for key in sorted(keys, key=lambda each: each.order)):
+        name = f"{service.key.protocol.label}/{service.key.port}"
+        sources = [str(each) for each in service.source_ranges if each.version == service.key.vip.version]
+        if sources:
+            told.append(f"{name}: from {', '.join(sources)} only")
+        elif service.source_ranges:
+            told.append(f"{name}: closed to all of this IP version")
+        if service.new_flows_per_s is not None:
+            told.append(f"{name}: at most {service.new_flows_per_s} new flows a second")
+    return tuple(told)
 
 
 def _state(gate: GateState, *, wanted: bool, held: bool, drained: bool) -> str:

@@ -1,44 +1,19 @@
-"""What systemd is told: readiness, a status line, and the watchdog's food, which only a completed pass brings.
+"""What systemd is told: readiness, a status line, and the watchdog's food, which only a completed pass brings."""
 
-The protocol is one datagram to the socket of $NOTIFY_SOCKET (sd_notify(3)), so it is spoken here: the C extension that
-sends fields to the journal would be a second way to do the same, and need this one beside it where it is missing.
-"""
-
-import contextlib
-import os
-import socket
 import time
-from collections.abc import Callable, Mapping
 
 from appliance.director.context import Context
 from appliance.director.record import Ending
-from appliance.director.status import standing
 from appliance.director.wakes import Scope
 from appliance.telemetry.journal import plain
+from appliance.telemetry.notify import Notify, notify
 
 # templates/systemd/balanced-director.service.j2 has the same.
-WATCHDOG_S = 15.0
+WATCHDOG_S = 12.0
 # More often than needed would only wake systemd.
 FEED_S = 2.0
 # A timer that is late this many times over does not come any more.
 MISSED_RESYNCS = 12
-
-Notify = Callable[..., bool]
-
-
-def notify(*assignments: str, environment: Mapping[str, str] = os.environ) -> bool:
-    """Tell systemd ``NAME=VALUE`` assignments; whether they are on their way. Off systemd nobody is told."""
-    address = environment.get("NOTIFY_SOCKET", "")
-    if not address:
-        return False
-    # "@" stands for the byte 0 of an abstract address (unix(7)).
-    address = "\0" + address[1:] if address.startswith("@") else address
-    # A systemd that does not read must not stop a pass; what it missed is said again.
-    kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, kind) as sender:
-        sender.sendto("\n".join(assignments).encode(), address)
-        return True
-    return False
 
 
 def reloading() -> None:
@@ -101,7 +76,7 @@ def status_line(context: Context) -> str:
         up = sum(peer.established for peer in routing.peers)
         parts.append(f"{len(told)} of {len(memory.by_vip)} VIPs announced{marked}")
         parts.append(f"{up} of {len(routing.peers)} BGP sessions up")
-    conditions = standing(context)
+    conditions = context.standing.all
     if conditions:
         first, *others = conditions.items()
         more = f" (and {len(others)} more, see balanced status)" if others else ""

@@ -12,7 +12,7 @@ from appliance.bird.announce import Announcer
 from appliance.bird.control import BirdControl
 from appliance.bird.include import PREFERENCE_FILE, VIPS_FILE
 from appliance.bird.render import STATIC_PROTOCOLS, render_include, render_preference
-from appliance.checks.prober import TunnelProber
+from appliance.checks.prober import Rhythm, TunnelProber
 from appliance.checks.wire import ProbeWire
 from appliance.config.load import load
 from appliance.config.schema import Config, KubernetesSourceConfig, Telemetry
@@ -24,7 +24,6 @@ from appliance.decide.panic import PanicPolicy
 from appliance.director import garbage, systemd, will
 from appliance.director.control import ControlSocket, Nothing, Verb, question
 from appliance.director.draining import leave
-from appliance.director.lock import only_one
 from appliance.director.loop import Director
 from appliance.director.observability import Observation, tell_on_signal, together
 from appliance.director.operator import DrainOrder, UndrainOrder
@@ -34,13 +33,17 @@ from appliance.director.serve import serve
 from appliance.director.settings import Settings
 from appliance.director.status import status
 from appliance.director.systemd import Supervision
+from appliance.director.workers import workers
 from appliance.errors import ConfigError
+from appliance.guard.kernel import GuardKernel
+from appliance.guard.standing import guard_of
 from appliance.host.kernel import HostKernel
 from appliance.host.prepare import modules, sysctls
 from appliance.host.settings import HostSettings
 from appliance.ipvs.kernel import IpvsKernel
 from appliance.isolation.place import Host, place_of, stay_in_place
 from appliance.last_will import Will
+from appliance.model.guard import Refusal
 from appliance.routes.kernel import RouteKernel
 from appliance.sources.file import FileSource
 from appliance.sources.kubernetes.publish import EventPublisher
@@ -56,22 +59,18 @@ if TYPE_CHECKING:
     from appliance.sources.kubernetes.transport import KubernetesCluster
 
 
-def run(path: Path, journal: Journal, netns: str | None = None) -> None:
-    """Run the director configured at ``path`` until SIGTERM or SIGINT; SIGHUP takes the configuration anew.
+def run(path: Path, config: Config, journal: Journal) -> None:
+    """Run the director with ``config`` until SIGTERM or SIGINT; SIGHUP takes it anew from ``path``.
 
-    ``netns`` stands instead of the configuration's. A reload is a new director in the same process: it adopts what
-    stands, as after a restart (I7).
+    The caller holds the lock of this node. A reload is a new director in the same process: it adopts what stands, as
+    after a restart (I7).
 
     Raises:
-        ConfigError: the configuration is wrong at start, or a port of telemetry is in use; a wrong one at reload is
-            reported and the old one stays.
-        AlreadyRunning: another director holds this node.
+        ConfigError: a port of telemetry is in use at start; what is wrong at reload is reported and the old
+            configuration stays.
         KernelError: IPVS cannot be used on this machine, or its namespace cannot be entered.
     """
-    config = load(path, netns=netns)
-    config.director.runtime_dir.mkdir(parents=True, exist_ok=True)
-    config.director.state_dir.mkdir(parents=True, exist_ok=True)
-    with only_one(config.director.runtime_dir / "director.lock"), Listeners() as listeners:
+    with Listeners() as listeners:
         listeners.take(endpoints(config.telemetry).values())
         asyncio.run(_run(path, config, journal, listeners))
 
@@ -80,6 +79,7 @@ async def _run(path: Path, config: Config, journal: Journal, listeners: Listener
     garbage.spare_what_lasts()
     stop, reload = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_default_executor(workers())
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, reload.set)
@@ -131,7 +131,8 @@ async def _serve(
             config.director.runtime_dir / "control.sock", _verbs(director), config.director.control_group
         )
         counting, detailed = place.make(IpvsKernel), config.telemetry.destinations
-        scraper = Scraper(director.context, counting, __version__, destinations=detailed)
+        guard = place.make(GuardKernel) if config.guard.enabled else None
+        scraper = Scraper(director.context, counting, __version__, destinations=detailed, guard=guard)
         answering = observation.answering(endpoints(config.telemetry), scraper, director.context)
         tell_on_signal(director.context, __version__)
         try:
@@ -208,6 +209,7 @@ def settings(config: Config) -> Settings:
         route_prefix_v4=config.ipvs.route_probe_prefix_v4,
         route_prefix_v6=config.ipvs.route_probe_prefix_v6,
         min_path_mtu=config.ipvs.min_path_mtu,
+        refusal=Refusal(config.guard.refusal),
         state_dir=config.director.state_dir,
         scopes=_scopes(config),
         cold_start_grace_s=config.director.cold_start_grace_s,
@@ -247,6 +249,7 @@ def _ports(config: Config, control: BirdControl, place: Host, resources: ExitSta
         publisher=_publisher(config, followed.get("kubernetes")),
         prober=_prober(config, place, resources),
         host=place.settings(lambda wanted: HostSettings(HostKernel(), wanted, record), sysctls(config)),
+        guard=guard_of(lambda: place.make(GuardKernel), enabled=config.guard.enabled),
     )
 
 
@@ -255,8 +258,8 @@ def _prober(config: Config, place: Host, resources: ExitStack) -> TunnelProber |
     if checks.mode == "none":
         return None
     wire = place.make(ProbeWire)
-    prober = TunnelProber(checks.interval_s, checks.timeout_s, checks.max_probes_per_s, time.monotonic, wire)
-    return resources.enter_context(prober)
+    rhythm = Rhythm(checks.interval_s, checks.timeout_s, checks.max_probes_per_s, checks.retry_s, checks.fall - 1)
+    return resources.enter_context(TunnelProber(rhythm, time.monotonic, wire))
 
 
 def _publisher(config: Config, source: Source | None) -> Publisher | None:

@@ -86,4 +86,4 @@ def _scheduling(service: VirtualService) -> str:
 def _destination(destination: Destination | None) -> str:
     if destination is None:
         return "nothing"
-    return f"{destination.forwarding.name.lower()}/{destination.tunnel.type.name.lower()} weight {destination.weight}"
+    return f"{destination.forwarding.name.lower()}/{destination.tunnel} weight {destination.weight}"

@@ -22,7 +22,7 @@ _READ_ATTEMPTS = 3
 _WHAT = f"nftables table inet {TABLE}"
 _HINTS = {
     errno.EPERM: "run it as root or give it CAP_NET_ADMIN",
-    errno.EINVAL: "this kernel has no nf_tables: load the module, or disable the guard in appliance.yaml",
+    errno.EINVAL: "this kernel has no nf_tables: modprobe nf_tables, or guard.enabled: false in appliance.yaml",
 }
 
 
@@ -39,7 +39,11 @@ class GuardKernel:
 
     def __init__(self) -> None:
         self._netlink = NetlinkSocket(_NETLINK_NETFILTER)
-        self._library = Library()
+        try:
+            self._library = Library()
+        except KernelError:
+            self._netlink.close()
+            raise
         self._shape: tuple[bytes, ...] | None = None
         self._known: tuple[int, ObservedGuard] | None = None
         self._made: tuple[Guard, Contents] | None = None
@@ -100,7 +104,8 @@ class GuardKernel:
             KernelError: the kernel refused.
         """
         self._known = None
-        self._library.run("remove", _WHAT, f"table inet {TABLE}\ndelete table inet {TABLE}")
+        if self._exists():
+            self._library.run("remove", _WHAT, f"table inet {TABLE}\ndelete table inet {TABLE}")
 
     def counts(self) -> GuardCounts:
         """What was counted since the table was made; nothing where there is none.

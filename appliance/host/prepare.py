@@ -62,7 +62,8 @@ def modules(config: Config) -> tuple[str, ...]:
     """The kernel modules that a director of this configuration needs."""
     ipv6 = any(network.version == 6 for network in config.networks)  # noqa: PLR2004 - the IP version
     isolated = () if config.director.netns is None else ("veth",)
-    return (*wanted_modules({config.ipvs.scheduler, LOADING_SCHEDULER}, ipv6=ipv6), *isolated)
+    guarded = ("nf_tables",) if config.guard.enabled else ()
+    return (*wanted_modules({config.ipvs.scheduler, LOADING_SCHEDULER}, ipv6=ipv6), *isolated, *guarded)
 
 
 def sysctls(config: Config) -> tuple[Sysctl, ...]:

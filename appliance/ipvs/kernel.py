@@ -19,6 +19,9 @@ from appliance.model.service import ServiceKey, VirtualService
 from appliance.netlink.message import Request
 from appliance.netlink.transport import NETLINK_GENERIC, NetlinkSocket
 
+# So many services are read faster from one listing of the table than one by one.
+_MANY = 500
+
 
 class IpvsKernel:
     """IPVS of the network namespace in which this object is made. Not for use by two threads at once.
@@ -98,6 +101,9 @@ class IpvsKernel:
         Raises:
             KernelError: as for dump.
         """
+        if len(keys) > _MANY:
+            counted = self.service_counters()
+            return {key: counted[key].connections for key in keys if key in counted}
         bodies = self._standing_bodies(keys)
         return {key: counters.decode_service_counters(body).connections for key, body in bodies.items()}
 

@@ -5,24 +5,24 @@ thread that opens it. So whatever is to work in the namespace works in a thread 
 the rest of this process stays where BIRD, the metrics' scrapers and the cluster are.
 """
 
-import ctypes
 import errno
+import fcntl
 import os
-import subprocess
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 
 from appliance.errors import KernelError
+from appliance.isolation import syscalls
 
 NAMES = Path("/run/netns")
 """Where ip netns keeps its names (NETNS_RUN_DIR in iproute2's namespace.h)."""
 
-_CLONE_NEWNET = 0x40000000  # linux/sched.h
-_ADD_TIMEOUT_S = 10
-_MAKING = "make network namespace"
+_OWN = Path("/proc/thread-self/ns/net")
+_NOT_ALLOWED = "run it as root; under systemd, install what balanced units writes"
 
 _Made = TypeVar("_Made")
 
@@ -30,29 +30,71 @@ _Made = TypeVar("_Made")
 def make_if_missing(name: str, names: Path = NAMES) -> bool:
     """Have a network namespace of this name as ``ip netns add`` makes it; returns whether it was missing.
 
-    A name is a mount, which no netlink message makes: iproute2 does it, once in the life of the machine.
+    A name is an empty file with the namespace mounted over it (``netns_add`` in iproute2's ipnetns.c). A file without
+    one, left by whoever died in between, is completed; of what fails here no file is left.
 
     Raises:
-        KernelError: there is no iproute2, or it fails.
+        KernelError: this process may not make one, or the kernel has none.
     """
-    if (names / name).exists():
-        return False
-    quiet = subprocess.DEVNULL
-    command = ["ip", "netns", "add", name]
+    path = names / name
     try:
-        # The configuration's schema lets a name hold letters, digits and . _ - only.
-        done = subprocess.run(  # noqa: S603 - as above
-            command, stdin=quiet, stdout=quiet, stderr=subprocess.PIPE, timeout=_ADD_TIMEOUT_S, check=False
-        )
+        if _stands(path):
+            return False
+        names.mkdir(mode=0o755, exist_ok=True)
+        with _alone(names):
+            if _stands(path):
+                return False
+            _have_seen_elsewhere(names)
+            with ThreadPoolExecutor(1) as passing:
+                passing.submit(_make, path).result()
     except OSError as error:
-        raise KernelError(_MAKING, name, error.errno or errno.EIO, hint="apt-get install iproute2") from error
-    except subprocess.TimeoutExpired as error:
-        raise KernelError(_MAKING, name, errno.ETIMEDOUT, hint="ip netns add hangs; dmesg may say why") from error
-    if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip()
-        hint = f"ip netns add said: {said[:200]}; under systemd, install what balanced units writes"
-        raise KernelError(_MAKING, name, errno.EIO, hint=hint)
+        hint = _NOT_ALLOWED if error.errno in (errno.EPERM, errno.EACCES, errno.EROFS) else ""
+        raise KernelError("make network namespace", name, error.errno or errno.EIO, hint=hint) from error
     return True
+
+
+@contextmanager
+def _alone(names: Path) -> Iterator[None]:
+    """Nobody else prepares the folder meanwhile: iproute2 takes this lock too."""
+    folder = os.open(names, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _stands(path: Path) -> bool:
+    """Whether there is something at ``path``, other than the empty file that waits for its namespace."""
+    if not path.exists():
+        return False
+    found = path.stat()
+    mounted = found.st_dev != path.parent.stat().st_dev
+    return mounted or not stat.S_ISREG(found.st_mode) or found.st_size > 0
+
+
+def _have_seen_elsewhere(names: Path) -> None:
+    """Make the folder a mount of its own, so that a name in it can be deleted while others hold a copy of it."""
+    try:
+        syscalls.share(names)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        syscalls.bind(names, names)
+        syscalls.share(names)
+
+
+def _make(path: Path) -> None:
+    """For a thread that ends with it: it does not come back from the namespace that it makes."""
+    found = path.exists()
+    path.touch(mode=0)
+    try:
+        syscalls.new_network()
+        syscalls.bind(_OWN, path)
+    except OSError:
+        if not found:
+            path.unlink()
+        raise
 
 
 class Namespace:
@@ -129,11 +171,12 @@ class _Inside:
 
 
 def _enter(descriptor: int, path: Path) -> None:
-    # os.setns exists only from Python 3.12 on.
-    if ctypes.CDLL(None, use_errno=True).setns(descriptor, _CLONE_NEWNET) != 0:
-        number = ctypes.get_errno()
+    try:
+        syscalls.enter_network(descriptor)
+    except OSError as error:
         hints = {
             errno.EPERM: "run it as root or give it CAP_SYS_ADMIN; under systemd, install what balanced units writes",
             errno.EINVAL: f"that is no network namespace: remove the file, then ip netns add {path.name}",
         }
-        raise KernelError("enter network namespace", str(path), number, hint=hints.get(number, ""))
+        number = error.errno or errno.EIO
+        raise KernelError("enter network namespace", str(path), number, hint=hints.get(number, "")) from error

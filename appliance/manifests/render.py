@@ -47,11 +47,16 @@ def render_director(name: str, namespace: str) -> str:
     Raises:
         ConfigError: one of the two is no name.
     """
-    values = {"name": _name("--name", name), "namespace": _name("--namespace", namespace)}
+    values = {"name": name_of("--name", name), "namespace": name_of("--namespace", namespace)}
     return _TEMPLATES.get_template("director.yaml.j2").render(rules=DIRECTOR_RULES, **values)
 
 
-def _name(place: str, text: str) -> Name:
+def name_of(place: str, text: str) -> Name:
+    """The text as a name; ``place`` says where it was given.
+
+    Raises:
+        ConfigError: it is none.
+    """
     if not _LABEL.fullmatch(text) or text in _YAML_WORDS or _NUMBER.fullmatch(text):
         shown = text[:63] if text.isprintable() else ascii(text[:63])
         remedy = "write 1 to 63 small letters, digits and dashes, as kubectl create namespace takes them"

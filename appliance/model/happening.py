@@ -17,11 +17,41 @@ class Reason(enum.Enum):
     WITHDRAWN = "Withdrawn"
     NOT_ANNOUNCED = "NotAnnounced"
     REFUSED = "Refused"
+    ALLOCATING = "AllocatingLoadBalancerIP"
+    ALLOCATED = "AllocatedLoadBalancerIP"
+    OUT_OF_ADDRESSES = "OutOfLoadBalancerIP"
+    REQUEST_UNMET = "IPRequestCriteriaNotMet"
+    NO_SUITABLE_ADDRESS = "NoSuitableLoadBalancerIP"
+    SHARING_CONFLICT = "LoadBalancerIPSharingConflict"
+    FOREIGN_CLASS = "ForeignLoadBalancerClass"
+    FOREIGN_ADDRESS = "ForeignLoadBalancerIP"
+    UPPED_TUNNEL = "UppedIPIPTunnelInterface"
+    ADDED_TUNNEL_VIP = "AddedIPIPTunnelIP"
+    DELETED_TUNNEL_VIP = "DeletedIPIPTunnelIP"
+    TUNNEL_REFUSED = "TunnelRefused"
+    TUNNEL_FAILED = "TunnelFailed"
 
     @property
     def is_warning(self) -> bool:
         """Whether the owner of the service should look at it."""
-        return self in (Reason.WITHDRAWN, Reason.NOT_ANNOUNCED, Reason.REFUSED)
+        return self in _WARNINGS
+
+
+_WARNINGS = frozenset(
+    {
+        Reason.WITHDRAWN,
+        Reason.NOT_ANNOUNCED,
+        Reason.REFUSED,
+        Reason.OUT_OF_ADDRESSES,
+        Reason.REQUEST_UNMET,
+        Reason.NO_SUITABLE_ADDRESS,
+        Reason.SHARING_CONFLICT,
+        Reason.FOREIGN_CLASS,
+        Reason.FOREIGN_ADDRESS,
+        Reason.TUNNEL_REFUSED,
+        Reason.TUNNEL_FAILED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

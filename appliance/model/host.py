@@ -122,8 +122,9 @@ class Facts:
     """All that the preflight judges by; its defaults are a host with nothing wrong and nothing known.
 
     ``kernel`` is the version of the kernel, three numbers; ``ipvs`` is why IPVS cannot be used, empty where it can or
-    is not loaded. ``settings`` are those of ``wanted`` that the kernel has. ``guarded`` is
-    whether our packet filter stands, None where that could not be asked; ``unread`` is what else could not be read.
+    is not loaded. ``settings`` are those of ``wanted`` that the kernel has. ``guard`` is why the VIPs' guard cannot be
+    used, empty where it can, None where it is disabled; ``guarded`` is whether its table stands, None where that could
+    not be asked; ``unread`` is what else could not be read.
     ``rp_filter`` is the filter in effect on each link that traffic comes in by. ``subnets`` hold the backends that are
     known, ``path_mtus`` what fits the way to them; ``backends_unknown`` is why none are. ``bird`` is its version,
     ``bird_error`` why there is none. ``capabilities`` are the effective ones of ``holder``, by number.
@@ -154,6 +155,7 @@ class Facts:
     vip_link: str = ""
     addresses: tuple[OwnAddress, ...] = ()
     listeners: tuple[Listener, ...] = ()
+    guard: str | None = ""
     guarded: bool | None = None
     kube_proxy: bool = False
     unread: tuple[str, ...] = ()

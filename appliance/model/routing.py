@@ -57,3 +57,8 @@ class Routing:
     def exported(self) -> frozenset[Address]:
         """VIPs that at least one established peer is told about."""
         return frozenset().union(*(peer.exported for peer in self.peers if peer.established))
+
+    @property
+    def isolated(self) -> bool:
+        """Whether no router can hear of this node: there are BGP sessions, and none of them is established."""
+        return bool(self.peers) and not any(peer.established for peer in self.peers)

@@ -5,7 +5,7 @@ need no change. Numbers are those of ``include/uapi/linux/ip_vs.h``.
 """
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 
 from appliance.model.address import Address, address_order
@@ -70,6 +70,15 @@ class ServiceKey:
     vip: Address
     protocol: Protocol
     port: int
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Keys are looked up all the time, and to hash an address takes as long as to make one."""
+        object.__setattr__(self, "_hash", hash((int(self.vip), self.protocol, self.port)))
+
+    def __hash__(self) -> int:
+        """As of equal keys."""
+        return self._hash
 
     def __str__(self) -> str:
         host = f"[{self.vip}]" if isinstance(self.vip, IPv6Address) else str(self.vip)
@@ -101,6 +110,16 @@ class VirtualService:
             object.__setattr__(self, "persistence_prefix", self.key.vip.max_prefixlen)
 
 
+_TUNNEL_WORDS = {TunnelFlag.CHECKSUM: "csum", TunnelFlag.REMOTE_CHECKSUM: "remcsum"}
+_IP_BYTES = {4: 20, 6: 40}
+_TUNNEL_BYTES = {TunnelType.IPIP: 0, TunnelType.GUE: 12, TunnelType.GRE: 4}
+_OPTION_BYTES: dict[TunnelType, dict[TunnelFlag, int]] = {
+    TunnelType.IPIP: {},
+    TunnelType.GUE: {TunnelFlag.REMOTE_CHECKSUM: 8},
+    TunnelType.GRE: {TunnelFlag.CHECKSUM: 4},
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Tunnel:
     """Encapsulation towards a destination. ``port`` is the UDP port of GUE, 0 for the others."""
@@ -108,6 +127,21 @@ class Tunnel:
     type: TunnelType = TunnelType.IPIP
     port: int = 0
     flags: TunnelFlag = TunnelFlag.NONE
+
+    def __str__(self) -> str:
+        """As it is written in annotations and services files: ``ipip``, ``gre,csum``, ``gue:6080``."""
+        port = f":{self.port}" if self.port else ""
+        options = "".join(f",{word}" for flag, word in _TUNNEL_WORDS.items() if flag in self.flags)
+        return f"{self.type.name.lower()}{port}{options}"
+
+    def header_bytes(self, outer_version: int) -> int:
+        """What it puts before a packet at most, with an outer header of IP version ``outer_version``.
+
+        UDP has 8 bytes, GUE 4 and its option for a remote checksum 8 more (``GUE_LEN_PRIV`` and ``GUE_PLEN_REMCSUM`` in
+        net/gue.h); GRE has 4, and with a checksum 8 (RFC 2784). IPVS leaves the same room (``__ip_vs_get_out_rt``).
+        """
+        options = sum(size for flag, size in _OPTION_BYTES[self.type].items() if flag in self.flags)
+        return _IP_BYTES[outer_version] + _TUNNEL_BYTES[self.type] + options
 
 
 IPIP = Tunnel()

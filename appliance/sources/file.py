@@ -8,14 +8,16 @@ import asyncio
 import contextlib
 import os
 import re
+import time
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from appliance.decide.merge import merge
 from appliance.errors import SourceError
 from appliance.model.address import Network
 from appliance.model.desired import DesiredService, Problem, ServiceDefaults, Snapshot
+from appliance.model.service import ServiceKey
 from appliance.sources.inotify import DirectoryWatch
 from appliance.sources.kubernetes.objects import Placed
 from appliance.sources.kubernetes.translate import translate
@@ -34,6 +36,10 @@ RETRY_S = 1.0
 REREAD_S = 3.0
 """After this time a directory that could not be taken is read again, also where nothing in it has changed."""
 
+SETTLED_NS = 50_000_000
+"""A file changed this long ago cannot change again and keep its times: they advance with the kernel's timer tick, 10 ms
+at most (inode_set_ctime_current in fs/inode.c)."""
+
 _ON_PURPOSE = "to serve nothing on purpose, put a file with services: [] there"
 _PLACE = re.compile(r"(.*?):(\d+)(?=:|$)")
 
@@ -47,16 +53,27 @@ class _Reading:
     mistakes: tuple[Problem, ...] = ()
 
 
-def read_directory(path: Path, defaults: ServiceDefaults) -> Snapshot:
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a file said, and by what it is seen that it still says so: inode, size, when it was changed (ns)."""
+
+    identity: tuple[int, ...]
+    manifest: Manifest
+
+
+def read_directory(path: Path, defaults: ServiceDefaults, known: dict[str, Known] | None = None) -> Snapshot:
     """The services of every ``*.yaml``, ``*.yml`` and ``*.json`` file directly in the directory, by name of file.
 
-    Parts of Kubernetes objects that cannot be served (a rewritten port, say) are the snapshot's problems.
+    ``known`` is what an earlier reading found, brought up to date: only files that have changed are read again.
+
+    Parts of
+    Kubernetes objects that cannot be served (a rewritten port, say) are the snapshot's problems.
 
     Raises:
         SourceError: a mistake of form in any file (the text holds all of them, one a line), no file at all, or a
             directory that cannot be read. Nothing may be concluded from it.
     """
-    reading = _read(path, defaults)
+    reading = _read(path, defaults, {} if known is None else known)
     if reading.mistakes:
         raise SourceError("\n".join(str(mistake) for mistake in _sorted(reading.mistakes)))
     return _snapshot(path, reading, defaults)
@@ -64,7 +81,7 @@ def read_directory(path: Path, defaults: ServiceDefaults) -> Snapshot:
 
 def check_directory(path: Path, defaults: ServiceDefaults, pools: tuple[Network, ...]) -> tuple[Problem, ...]:
     """Everything that is wrong in the directory, sorted by file and line: mistakes, refusals, merge problems."""
-    reading = _read(path, defaults)
+    reading = _read(path, defaults, {})
     merged = merge([_snapshot(path, reading, defaults)], pools)
     return _sorted((*reading.mistakes, *merged.problems))
 
@@ -80,6 +97,8 @@ class FileSource:
         self.readings = 0
         self._defaults = defaults
         self._debounce_s = debounce_s
+        self._known: dict[str, Known] = {}
+        self._services: dict[ServiceKey, DesiredService] = {}
 
     async def snapshots(self) -> AsyncIterator[Snapshot | SourceError]:
         """The first reading at once, then one after each change that makes a difference; never ends.
@@ -114,12 +133,17 @@ class FileSource:
     def _read(self) -> Snapshot | SourceError:
         self.readings += 1
         try:
-            return read_directory(self.path, self._defaults)
+            snapshot = read_directory(self.path, self._defaults, self._known)
         except SourceError as error:
             return error
+        # A service that is as before is handed on as the same object: who follows need not compare it (decide.merge).
+        before = self._services
+        services = tuple(old if (old := before.get(each.key)) == each else each for each in snapshot.services)
+        self._services = {each.key: each for each in services}
+        return replace(snapshot, services=services)
 
 
-def _read(path: Path, defaults: ServiceDefaults) -> _Reading:
+def _read(path: Path, defaults: ServiceDefaults, known: dict[str, Known]) -> _Reading:
     try:
         names = sorted(entry.name for entry in os.scandir(path) if _is_manifest(entry))
     except OSError as error:
@@ -127,7 +151,9 @@ def _read(path: Path, defaults: ServiceDefaults) -> _Reading:
     if not names:
         what = "holds no .yaml, .yml or .json file"
         return _Reading(mistakes=(Problem(str(path), what, f"put the services there; {_ON_PURPOSE}"),))
-    manifests = [_read_file(path / name, defaults) for name in names]
+    for name in known.keys() - set(names):
+        del known[name]
+    manifests = [_read_changed(path / name, defaults, known) for name in names]
     mistakes = [mistake for manifest in manifests for mistake in manifest.mistakes]
     if not mistakes and not any(manifest.asks for manifest in manifests):
         mistakes.append(Problem(str(path), "no file in it names a VIP", f"put the services there; {_ON_PURPOSE}"))
@@ -144,12 +170,26 @@ def _is_manifest(entry: os.DirEntry[str]) -> bool:
     return named and (entry.is_file() or (entry.is_symlink() and not Path(entry.path).exists()))
 
 
-def _read_file(path: Path, defaults: ServiceDefaults) -> Manifest:
+def _read_changed(path: Path, defaults: ServiceDefaults, known: dict[str, Known]) -> Manifest:
+    """What the file says, read only if it may say something else than when it was read last."""
     try:
+        found = path.stat()
+        identity = found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+        if path.name in known and known[path.name].identity == identity:
+            return known[path.name].manifest
         with path.open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         return _spoilt(path, _reason(error), "make it readable, or remove it")
+    manifest = _parse(path, content, defaults)
+    if time.time_ns() - found.st_ctime_ns > SETTLED_NS:
+        known[path.name] = Known(identity, manifest)
+    else:
+        known.pop(path.name, None)
+    return manifest
+
+
+def _parse(path: Path, content: bytes, defaults: ServiceDefaults) -> Manifest:
     if len(content) > MAX_FILE_BYTES:
         return _spoilt(path, f"larger than {MAX_FILE_BYTES} bytes", "split it into several files")
     try:

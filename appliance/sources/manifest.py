@@ -65,7 +65,7 @@ def _kubernetes(document: Mapping, page: Page, objects: list[Placed]) -> None:
         _items(document, page, objects)
     elif (version, kind) in KINDS:
         try:
-            value = decode(KINDS[version, kind], _plain(document, page))
+            value = decode(KINDS[version, kind], plain(document, page))
         except Malformed as error:
             page.refuse(_line(document, error.path), error.path, error.message, error.hint)
         else:
@@ -91,14 +91,14 @@ def _items(document: Mapping, page: Page, objects: list[Placed]) -> None:
             page.refuse(item.line, f"items[{index}]", f"{kind_of(item)} is not an object", "write a mapping")
 
 
-def _plain(node: Node, page: Page) -> object:
-    """The node as plain data. Only what JSON has gets a type; everything else stays text, as the API would want it."""
+def plain(node: Node, page: Page) -> object:
+    """The node as plain data, mistakes to ``page``. Only what JSON has gets a type; all else stays text."""
     if isinstance(node, Mapping):
         if "<<" in node.entries:
             page.refuse(node.lines["<<"], "<<", "unknown key", "merge keys are not read; write the keys out")
-        return {key: _plain(value, page) for key, value in node.entries.items()}
+        return {key: plain(value, page) for key, value in node.entries.items()}
     if isinstance(node, Sequence):
-        return [_plain(item, page) for item in node.items]
+        return [plain(item, page) for item in node.items]
     if not node.plain:
         return node.text
     if is_null(node):

@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Callable, Hashable
+from functools import lru_cache
 from itertools import product
 from typing import TypeVar
 
@@ -92,7 +93,7 @@ def _service(form: Mapping, prefix: str, page: Page, defaults: ServiceDefaults) 
             scheduler=scheduler,
             flags=flags,
             tunnel=tunnel or defaults.tunnel,
-            backends=backends,
+            backends=_carried(vip, vips, backends),
             announce=announce or Announce.ANY,
             drain_s=drain_s,
             source_ranges=canonical_networks(network for _, network in ranges),
@@ -101,6 +102,13 @@ def _service(form: Mapping, prefix: str, page: Page, defaults: ServiceDefaults) 
         )
         for (line, vip), (_, (protocol, port)) in product(vips, ports)
     )
+
+
+def _carried(vip: Address, vips: list[tuple[int, Address]], backends: tuple[Backend, ...]) -> tuple[Backend, ...]:
+    """The backends of one VIP: of its own IP version where the service has VIPs of both and backends of both."""
+    own = tuple(backend for backend in backends if backend.address.version == vip.version)
+    is_dual_stack = len({each.version for _, each in vips}) > 1 and own
+    return own if is_dual_stack else backends
 
 
 def _vips(form: Mapping, prefix: str, page: Page) -> list[tuple[int, Address]]:
@@ -214,7 +222,13 @@ def _read_vip(node: Node) -> Address:
 
 
 def _read_backend(node: Node) -> Backend:
-    return Backend(parse_backend(_text(node)))
+    return _backend_at(_text(node))
+
+
+@lru_cache(maxsize=1 << 16)
+def _backend_at(text: str) -> Backend:
+    """Most backends stand in many services, and in the same file when it is read again: all of them are one value."""
+    return Backend(parse_backend(text))
 
 
 def _read_port(node: Node) -> PortKey:

@@ -4,7 +4,7 @@ import re
 
 from appliance.errors import SourceError
 from appliance.model.desired import Announce
-from appliance.model.service import IPIP, Tunnel, TunnelType
+from appliance.model.service import IPIP, Tunnel, TunnelFlag, TunnelType
 from appliance.sources.nodes import shown
 
 MAX_PORT = 65535
@@ -13,7 +13,9 @@ MAX_DRAIN_S = 86400
 MAX_NEW_FLOWS_PER_S = 10_000_000
 
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,9}")
-_PLAIN_TUNNELS = {"ipip": IPIP, "gre": Tunnel(TunnelType.GRE)}
+_TUNNELS = (IPIP, Tunnel(TunnelType.GRE), Tunnel(TunnelType.GRE, flags=TunnelFlag.CHECKSUM))
+_PLAIN_TUNNELS = {str(each): each for each in _TUNNELS}
+_GUE_OPTIONS = {"": TunnelFlag.NONE, "csum": TunnelFlag.CHECKSUM, "remcsum": TunnelFlag.REMOTE_CHECKSUM}
 
 
 def parse_weight(text: str) -> int:
@@ -57,19 +59,24 @@ def parse_announce(text: str) -> Announce:
 
 
 def parse_tunnel(text: str) -> Tunnel:
-    """The encapsulation towards the backends: ``ipip``, ``gre``, or ``gue:6080`` with the UDP port it is sent to.
+    """The encapsulation towards the backends, as a Tunnel prints itself.
+
+    ``ipip``, ``gre``, or ``gue:6080`` with the UDP port it goes to. ``gre,csum`` and ``gue:6080,csum`` add a checksum
+    over the whole packet; with ``gue:6080,remcsum`` that is the only one, and the receiver works out the inner one.
 
     Raises:
         SourceError: it is none of them, or GUE without a port.
     """
-    kind, _, port = text.partition(":")
     if text in _PLAIN_TUNNELS:
         return _PLAIN_TUNNELS[text]
-    if text == "gue":
+    head, _, option = text.partition(",")
+    kind, _, port = head.partition(":")
+    if kind != "gue" or option not in _GUE_OPTIONS or text.endswith(","):
+        hint = "write ipip, gre, or one like gue:6080,csum"
+        raise SourceError(f"{shown(text)} is not a tunnel", hint=hint)
+    if not port:
         raise SourceError("gue needs the UDP port that the backends listen on", hint="write one like gue:6080")
-    if kind == "gue":
-        return Tunnel(TunnelType.GUE, _number(port, 1, MAX_PORT, "a port"))
-    raise SourceError(f"{shown(text)} is not a tunnel", hint="write ipip, gre, or one like gue:6080")
+    return Tunnel(TunnelType.GUE, _number(port, 1, MAX_PORT, "a port"), _GUE_OPTIONS[option])
 
 
 def _number(text: str, least: int, most: int, role: str) -> int:

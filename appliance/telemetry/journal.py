@@ -27,9 +27,18 @@ class Journal:
         prefix: whether the priorities of systemd's stderr protocol (sd-daemon(3)) stand before the lines of ``stream``;
             by default if that stream leads to journald.
         send: what takes the fields to journald, in place of ``stream``.
+        identifier: whose lines they are, as ``journalctl -t`` selects them.
     """
 
-    def __init__(self, stream: TextIO | None = None, *, prefix: bool | None = None, send: Send | None = None) -> None:
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        *,
+        prefix: bool | None = None,
+        send: Send | None = None,
+        identifier: str = IDENTIFIER,
+    ) -> None:
+        self._identifier = identifier
         self._stream = stream or sys.stderr
         self._prefix = leads_to_journald(self._stream, os.environ) if prefix is None else prefix
         self._send = _native() if send is None and stream is None and self._prefix else send
@@ -47,7 +56,7 @@ class Journal:
             return
         line = " ".join([plain(text), *_pairs(said)])
         sent = {PREFIX + name: plain(str(value)) for name, value in fields.items() if value not in (None, "")}
-        self._send(line, MESSAGE_ID=message.id, PRIORITY=int(message.level), SYSLOG_IDENTIFIER=IDENTIFIER, **sent)
+        self._send(line, MESSAGE_ID=message.id, PRIORITY=int(message.level), SYSLOG_IDENTIFIER=self._identifier, **sent)
 
 
 class Standing:

@@ -1,4 +1,4 @@
-"""Every line that the director writes to the journal, as data: what it means, what follows, what to do next.
+"""Every line that a daemon of ours writes to the journal, as data: what it means, what follows, what to do next.
 
 The identifiers are fixed for good: an operator's search (``journalctl MESSAGE_ID=...``) and the catalogue that
 ``journalctl -x`` shows go by them. New ones come from ``systemd-id128 new``.
@@ -115,6 +115,15 @@ REPAIRING_ADDRESS = Message(
     "Somebody took @BALANCED_VIP@ off the link that carries the VIPs.",
     "It is put back in the same pass.",
     "If it goes on, find who changes the link: a network manager that does not leave it alone.",
+)
+REPAIRING_GUARD = Message(
+    "repairing guard",
+    "431aa8393191476eae5987b0e1b774a8",
+    Level.NOTICE,
+    "repairing: the guard of the VIPs was changed",
+    "Somebody else changed or removed the nftables table inet balanced: @BALANCED_CHANGE@.",
+    "It is put back in the same pass. Until then VIPs let through what they should not, or less than they should.",
+    "If it goes on, find what empties nftables: nft -f with flush ruleset, nftables.service, firewalld, a script.",
 )
 
 NAMESPACE = Message(
@@ -394,6 +403,13 @@ BIRD_CONFIGURATION = _condition(
     "Sessions, filters and BFD are those of before; VIPs go on with them.",
     "birdc configure check; see that BIRD was started with the file of bird.config_path.",
 )
+ISOLATED = _condition(
+    "isolated",
+    "04df5d8ad33449119660163409e73a85",
+    "BIRD answers, and none of its BGP sessions is established.",
+    "No router hears of this node, so it gets no traffic. VIPs stay ready, announced once a session is back.",
+    "birdc show protocols all NAME (its last error); birdc show bfd sessions; then the link and the router.",
+)
 ROUTES = _condition(
     "routes",
     "f14f9c40f9104ab3810f713f037b7900",
@@ -448,7 +464,7 @@ KERNEL_READING = _condition(
     "dcac67e67ece458dab6a7a9c3e3c7785",
     "The kernel did not answer, so nothing can be proven.",
     "Hold: what is announced stays announced, nothing is programmed. The next timer tries again.",
-    "dmesg | tail; ipvsadm -Ln. After 15 s without any reading the watchdog has systemd start the director anew.",
+    "dmesg | tail; ipvsadm -Ln. After 12 s without any reading the watchdog has systemd start the director anew.",
 )
 SOURCE = _condition(
     "source",
@@ -477,6 +493,34 @@ FIGHT = _condition(
     "Somebody undoes again and again what the director puts into the kernel.",
     "It is repaired at growing intervals, up to a minute; its VIPs are withdrawn until a repair has held for 10 s.",
     "Find and stop the other writer: ip link show kube-ipvs0; pgrep -a 'kube-proxy|keepalived'; cron jobs; people.",
+)
+GUARD = _condition(
+    "guard",
+    "005285045ced4d54942c9e7700b8d9b2",
+    "The nftables table that guards the VIPs cannot be read or put in force.",
+    "A VIP that is not guarded as it should be is withdrawn from this node, or not announced.",
+    "apt-get install libnftables1; modprobe nf_tables; nft list table inet balanced. Or guard.enabled: false.",
+)
+GUARD_FIGHT = _condition(
+    "guard fight",
+    "2accbaae5c4c4d0d84b2963606ad91de",
+    "Somebody undoes the guard of the VIPs again and again.",
+    "It is repaired at growing intervals, up to a minute; in a fight all VIPs of this node are withdrawn meanwhile.",
+    "grep -rs 'flush ruleset' /etc; systemctl status nftables firewalld; nft monitor shows who changes what, live.",
+)
+FOREIGN = _condition(
+    "foreign service",
+    "c64cdf84167d40c496aac115d1382433",
+    "IPVS services on VIPs inside our pools stand in the kernel that no director of this node made.",
+    "They are left alone. A VIP of which one is in the way is withdrawn from this node; others are served.",
+    "ipvsadm -Ln. Stop whoever made them (keepalived, kube-proxy, a script), or delete them: ipvsadm -D.",
+)
+CLAIMS = _condition(
+    "claims",
+    "f7bbcdc603e047e1833650271f96d133",
+    "The record of the IPVS services that this node's directors made cannot be written.",
+    "None now. A restarted director leaves alone, and withdraws, what it has no record of and should change.",
+    "df -h and ls -ld of the runtime directory.",
 )
 EVENTS = _condition(
     "events",
@@ -520,6 +564,173 @@ COUNTERS = _condition(
     "Metrics have none of the kernel's figures. Serving goes on.",
     "dmesg | tail; ipvsadm -Ln --stats.",
 )
+# What the tunnel agent of a worker says.
+TUNNEL_VIP_ADDED = Message(
+    "tunnel vip added",
+    "8aba15afd9154d24ad7d3c7f3734f7e6",
+    Level.INFO,
+    "VIP added to the pod's tunnel",
+    "@BALANCED_POD@ answers for @BALANCED_VIP@ now: a Service names it as an endpoint.",
+    "Directors can send to it.",
+    "Nothing.",
+)
+TUNNEL_VIP_REMOVED = Message(
+    "tunnel vip removed",
+    "c76174fd07e04aec95aea2b5dd1768c2",
+    Level.INFO,
+    "VIP removed from the pod's tunnel",
+    "No Service has named @BALANCED_POD@ as an endpoint behind @BALANCED_VIP@ for agent.linger_s.",
+    "Connections to the VIP that the pod still had have ended.",
+    "Nothing, if that was meant.",
+)
+TUNNEL_REPAIRED = Message(
+    "tunnel repaired",
+    "1ca38f5ef97247bdbfcfff4e5754dc5e",
+    Level.NOTICE,
+    "put right in the pod: somebody else had changed it",
+    "Something in the network namespace of @BALANCED_POD@ was not as it was left: @BALANCED_CHANGE@.",
+    "It stands again.",
+    "If it goes on, find who changes it: a sidecar, an init container with iptables-restore, a person.",
+)
+TUNNEL_LEFT_ALONE = Message(
+    "tunnel left alone",
+    "98eaefc7e99b442c9da7cc7199647ace",
+    Level.NOTICE,
+    "left alone, though a Service wants it",
+    "@BALANCED_POD@ is an endpoint of a Service with a VIP and cannot get it: @BALANCED_WHY@.",
+    "What directors send to it for that VIP is lost.",
+    "Change the pod or the Service, as the reason says; an Event on the pod tells its owner.",
+)
+TUNNEL_STARTED = Message(
+    "tunnel agent started",
+    "066575dd0dec4b4aa5df5816d90e8c92",
+    Level.INFO,
+    "tunnel agent starting",
+    "The tunnel agent of this node starts; @BALANCED_FIREWALL@ holds its rules in pods.",
+    "What stands in pods is taken over.",
+    "Nothing.",
+)
+TUNNEL_STOPPED = Message(
+    "tunnel agent stopped",
+    "7f0c58c8cc1c4570a4c7deb4453ff09a",
+    Level.INFO,
+    "tunnel agent stopped; everything stays as it is",
+    "The tunnel agent of this node was told to stop.",
+    "Pods keep their VIPs. Pods that come now get none, and stay unready where they wait for them.",
+    "Start it again.",
+)
+TUNNEL_SOURCE = _condition(
+    "tunnel source",
+    "df4e50c08ab7486ab4225afadde58bb7",
+    "The API server tells the tunnel agent nothing at the moment.",
+    "Pods keep what they have. New pods and new VIPs wait.",
+    "See that the API server answers, and the account of the agent: balanced manifests tunnel.",
+)
+TUNNEL_WRITER = _condition(
+    "tunnel writer",
+    "ddc2b6329d3f428c9f2431bf3ffd54b9",
+    "The API server does not take what the tunnel agent writes.",
+    "Without conditions, pods with the readiness gate do not become ready; Events are lost, which costs nothing else.",
+    "For 403: balanced manifests tunnel | kubectl apply -f -.",
+)
+TUNNEL_RUNTIME = _condition(
+    "tunnel runtime",
+    "e44733ed5b2a43baa5f68a07f94f314c",
+    "A container runtime does not say where containers run, and the control groups do not tell either.",
+    "New containers on this node wait for their VIPs; those that have them keep them.",
+    "systemctl status containerd (crio, docker); see runtimes in tunnel.yaml, and that the socket is mounted.",
+)
+TUNNEL_CONTAINER = _condition(
+    "tunnel container",
+    "93f34ffc12194546abab2149dbfbaab3",
+    "The API server says that a container runs, and its runtime knows none, for several seconds.",
+    "That pod has no VIPs.",
+    "crictl ps; kubectl get pod -o wide. A kubelet that does not report is the usual cause.",
+)
+TUNNEL_REFUSED = _condition(
+    "tunnel refused",
+    "d7a170c081e1406aa851b2f2d66d8794",
+    "The kernel refuses part of the tunnel in pods of this node.",
+    "These pods are marked as not ready (tunnel-ready False); what directors send to them is lost.",
+    "As the text says: a module, a capability, another program in the pod. Retried at growing intervals.",
+)
+# What the allocator does (balanced ipam).
+ALLOCATOR_STARTING = Message(
+    "allocator starting",
+    "d3abbc65d2254748b18399e95e08379b",
+    Level.NOTICE,
+    "allocator starting",
+    "The allocator @BALANCED_NODE@ starts, version @BALANCED_VERSION@, configured by @BALANCED_CONFIG@.",
+    "It stands by until it leads. Addresses that were given stay.",
+    "Nothing.",
+)
+ALLOCATOR_STOPPED = Message(
+    "allocator stopped",
+    "def729159b3a40fdb2c9f5ae81f1d82a",
+    Level.NOTICE,
+    "allocator stopped",
+    "The allocator @BALANCED_NODE@ was told to stop.",
+    "Another one leads within seconds. Addresses that were given stay.",
+    "Nothing.",
+)
+LEADING = Message(
+    "leading",
+    "9c39ee6326fe4c5f8f29386c02419b72",
+    Level.NOTICE,
+    "leading",
+    "This allocator, @BALANCED_NODE@, holds the Lease @BALANCED_LEASE@.",
+    "It lists all Services, reads what they hold, and gives addresses from now on.",
+    "Nothing.",
+)
+LEADING_NO_MORE = Message(
+    "leading no more",
+    "101cd5ef62be4014bd565d725025629a",
+    Level.NOTICE,
+    "leading no more",
+    "This allocator could not renew the Lease @BALANCED_LEASE@ in time, or another one has it.",
+    "It writes nothing any more; whoever leads next goes on.",
+    "If leaders change often: kubectl get lease -n NAMESPACE NAME -w; look at the API server's latency.",
+)
+ALLOCATED = Message(
+    "address given",
+    "667d434e49aa4f61a9544ff8507e2345",
+    Level.INFO,
+    "address given",
+    "The Service @BALANCED_SERVICE@ held @BALANCED_FROM@ and holds @BALANCED_TO@ now.",
+    "Directors serve it there once they hear of it.",
+    "Nothing.",
+)
+ALLOCATION_REFUSED = Message(
+    "address refused",
+    "15c333a99c4943cf870f462fd3a8ada5",
+    Level.INFO,
+    "address refused",
+    "The Service @BALANCED_SERVICE@ does not get what it asks for: @BALANCED_PROBLEM@.",
+    "It waits, or keeps what it holds. It is tried again when it changes and when an address becomes free.",
+    "See what the line names; balanced ipam report shows how full the pools are.",
+)
+ALLOCATOR_SOURCE = _condition(
+    "allocator cluster",
+    "d587650107084787ad46265e2762b076",
+    "The Services of the cluster cannot be heard.",
+    "Addresses that were given stay; new Services wait.",
+    "As the text says; for 403: balanced manifests ipam | kubectl apply -f -.",
+)
+ALLOCATOR_LEASE = _condition(
+    "allocator lease",
+    "b94f3ec0cb0142e79e2645f3ed86ee1e",
+    "The Lease cannot be read or written.",
+    "This allocator does not lead, or not for much longer. Addresses that were given stay.",
+    "As the text says; for 403: balanced manifests ipam | kubectl apply -f -.",
+)
+ALLOCATOR_WRITES = _condition(
+    "allocator writes",
+    "03009a2e664a4b84ab7e0afd47634d0f",
+    "The status of a Service cannot be written.",
+    "The Service named has not the address that was meant for it. It is tried again, others go on.",
+    "As the text says: a webhook may refuse it; for 403: balanced manifests ipam | kubectl apply -f -.",
+)
+
 ENDED = Message(
     "condition ended",
     "6fd7c3d0c7eb40f19c4cbaf24fe1b0de",

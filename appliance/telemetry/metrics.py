@@ -1,4 +1,4 @@
-"""Every metric there is, as data: name, kind, labels, help text, and where the figure comes from.
+"""Every metric of the director, as data: name, kind, labels, help text, and where the figure comes from.
 
 docs/reference/metrics.md is made from these rows. Names that begin with ``balanced_ipvs_controller`` or
 ``balanced_controllers`` are those of BalanceD, with its labels and units, so that its dashboards and alarms go on.
@@ -142,7 +142,7 @@ CONVERGENCE = Metric(
 )  # fmt: skip
 REPAIRS = Metric(
     f"{_OURS}repairs_total", Kind.COUNTER,
-    "Drift that was repaired: what somebody else changed or removed; kind service, destination, address or link.",
+    "Drift that was repaired: what somebody else changed or removed; kind service, destination, address, link, guard.",
     ("kind",), "the difference between two readings of the kernel",
 )  # fmt: skip
 BATCHES = Metric(
@@ -248,6 +248,26 @@ COUNTERS_READ = Metric(
     (), "the scrape itself",
 )  # fmt: skip
 
+_GUARD = "the guard's nftables table, read for the scrape; from 0 again where the table was made anew; absent without"
+GUARD_REFUSED = Metric(
+    f"{_OURS}guard_refused_packets_total", Kind.COUNTER,
+    "Packets to the VIP that no service let through: another port, or a client out of its ranges.", ("vip",), _GUARD,
+)  # fmt: skip
+GUARD_LIMITED = Metric(
+    f"{_OURS}guard_limited_flows_total", Kind.COUNTER,
+    "New flows to the VIP that were dropped above a limit; only of VIPs that have one.", ("vip",), _GUARD,
+)  # fmt: skip
+GUARD_UNSERVED = Metric(
+    f"{_OURS}guard_unserved_packets_total", Kind.COUNTER,
+    "Packets dropped that went to a pool address without any service here.", (), _GUARD,
+)  # fmt: skip
+GUARD_SPOOFED = Metric(
+    f"{_OURS}guard_spoofed_packets_total", Kind.COUNTER,
+    "Packets dropped that came from outside with a VIP of this node, or were to be forwarded with any pool address, "
+    "as their source.",
+    (), _GUARD,
+)  # fmt: skip
+
 PROBES = Metric(
     f"{_OURS}probes_total", Kind.COUNTER,
     "Probes of backends: answer accepted, refused (nothing listens), silent, or unsent (this node's own trouble).",
@@ -271,12 +291,10 @@ OWN = (
     INFO, DEGRADED, READY, HEALTHY, CONDITIONS, REFUSED, PASSES, PASS_SECONDS, PASS_AGE, CONVERGENCE, REPAIRS,
     BATCHES, STEPS, CONFIGURES, SOURCE_AGE, WITHHELD, SOURCE_STATES, SOURCE_ERRORS, EVENTS_WRITTEN, EVENTS_DROPPED,
     WRITE_FAILURES, VIP_ANNOUNCED, VIP_GATE, VIP_DEPREFERRED, DRAIN_START, VIP_PEERS, VIP_BACKENDS, VIP_READY,
-    VIP_FLAPS, VIP_HOLD,
-    PEER_UP, PEER_EXPORTED, COUNTERS_READ, PROBES, PROBED, PROBES_FAILING, PROBE_INTERVAL,
-    CPU_SECONDS, RESIDENT, OPEN_FILES,
+    VIP_FLAPS, VIP_HOLD, PEER_UP, PEER_EXPORTED, COUNTERS_READ, GUARD_REFUSED, GUARD_LIMITED, GUARD_UNSERVED,
+    GUARD_SPOOFED, PROBES, PROBED, PROBES_FAILING, PROBE_INTERVAL, CPU_SECONDS, RESIDENT, OPEN_FILES,
 )  # fmt: skip
 INHERITED = (
     IPVS_SERVICES, EXPORT_TIME, PROGRAMMED, DESIRED_CHANGE, SYNC_TIME, SYNC_TIME_LAST,
     *SERVICE_METRICS, *DESTINATION_METRICS,
 )  # fmt: skip
-METRICS = OWN + INHERITED

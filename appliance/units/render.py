@@ -45,7 +45,7 @@ def setting(path: str, value: str, reason: str) -> Setting:
     """
     if not _PROSE.fullmatch(reason):
         raise _refused("reason", reason, "write one line of ASCII")
-    return Setting(_word("sysctl", path.replace("/", ".")), _word(path, value), Word(reason))
+    return Setting(word("sysctl", path.replace("/", ".")), word(path, value), Word(reason))
 
 
 def render_units(
@@ -64,27 +64,28 @@ def render_units(
         ConfigError: a path cannot stand in a unit, or is not where systemd makes directories for units.
     """
     writes_bird_conf = config.bgp.manage == "full"
-    bird_directory = _word("bird.config_path", config.bird.config_path.parent) if writes_bird_conf else None
-    include_dir = _word("bird.include_dir", config.bird.include_dir)
+    bird_directory = word("bird.config_path", config.bird.config_path.parent) if writes_bird_conf else None
+    include_dir = word("bird.include_dir", config.bird.include_dir)
     values: Mapping[str, object] = {
-        "command": _word("--command", command),
-        "config": _word("--config", config_path),
+        "command": word("--command", command),
+        "config": word("--config", config_path),
         "user": Word(USER),
-        "group": _word("director.control_group", config.director.control_group or USER),
+        "group": word("director.control_group", config.director.control_group or USER),
         "probes": config.checks.mode != "none",
-        "netns": None if config.director.netns is None else _word("director.netns", config.director.netns),
-        "runtime_dir": _word("director.runtime_dir", config.director.runtime_dir),
-        "runtime_directory": _below("director.runtime_dir", config.director.runtime_dir, Path("/run")),
-        "state_directory": _below("director.state_dir", config.director.state_dir, Path("/var/lib")),
+        "netns": None if config.director.netns is None else word("director.netns", config.director.netns),
+        "runtime_dir": word("director.runtime_dir", config.director.runtime_dir),
+        "runtime_directory": below("director.runtime_dir", config.director.runtime_dir, Path("/run")),
+        "state_directory": below("director.state_dir", config.director.state_dir, Path("/var/lib")),
         "include_dir": include_dir,
         "bird_directory": bird_directory,
         "writable": [include_dir, *([bird_directory] if bird_directory else [])],
         "last_will": Word(LAST_WILL),
         "message_id": Word(messages.LOST.id),
-        "modules": [_word("module", name) for name in modules],
+        "modules": [word("module", name) for name in modules],
         "sysctls": list(settings),
     }
-    made = {Path(place): _TEMPLATES.get_template(name).render(values) for place, name in _PLACES.items()}
+    places = _PLACES if config.director.netns is None else {**_PLACES, **_ISOLATED_PLACES}
+    made = {Path(place): _TEMPLATES.get_template(name).render(values) for place, name in places.items()}
     return {**made, Path("/usr/lib/systemd/catalog/balanced.catalog"): catalog()}
 
 
@@ -97,19 +98,29 @@ _PLACES = {
     "/etc/modules-load.d/balanced.conf": "modules-load.conf.j2",
     "/etc/sysctl.d/60-balanced.conf": "sysctl.conf.j2",
 }
+_ISOLATED_PLACES = {"/etc/systemd/system/balanced-netns.service": "balanced-netns.service.j2"}
 
 
-def _word(place: str, text: str | Path) -> Word:
+def word(place: str, text: str | Path) -> Word:
+    """The text as one word of a unit; ``place`` says where it was given.
+
+    Raises:
+        ConfigError: it would mean something else to systemd.
+    """
     if not _PLAIN.fullmatch(str(text)):
         raise _refused(place, str(text), "use letters, digits and _ / . : @ + - only")
     return Word(text)
 
 
-def _below(place: str, path: Path, top: Path) -> Word:
-    """The path below ``top``, where systemd makes a directory for a unit and gives it to the unit's user."""
+def below(place: str, path: Path, top: Path) -> Word:
+    """The path below ``top``, where systemd makes a directory for a unit and gives it to the unit's user.
+
+    Raises:
+        ConfigError: it is not below it.
+    """
     if top not in path.parents:
         raise _refused(place, str(path), f"take a directory below {top}, where systemd makes it for the director")
-    return _word(place, path.relative_to(top))
+    return word(place, path.relative_to(top))
 
 
 def _refused(place: str, text: str, remedy: str) -> ConfigError:

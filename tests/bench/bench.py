@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import tests.bench.allocation
 import tests.bench.detection
 import tests.bench.footprint
 import tests.bench.kube_decode
@@ -18,6 +19,7 @@ import tests.bench.programming
 import tests.bench.reactions
 import tests.bench.reload
 import tests.bench.scrape
+import tests.bench.tunnel
 import tests.bench.withdrawal
 from tests.bench.figures import Report
 from tests.bench.reactions import SIZES
@@ -32,8 +34,10 @@ PARTS: dict[str, Callable[[Report], None]] = {
     "reload": tests.bench.reload.measure,
     "footprint": tests.bench.footprint.measure,
     "scrape": tests.bench.scrape.measure,
+    "allocation": tests.bench.allocation.measure,
     "decode": tests.bench.kube_decode.measure,
     "follow": tests.bench.kube_follow.measure,
+    "tunnel": tests.bench.tunnel.measure,
 }
 
 

@@ -123,16 +123,19 @@ def check(request: Request, resource: Resource) -> None:
         raise _invalid(event, f"type: Invalid value: {event.get('type', '')!r}")
 
 
-def merged(value: object, patch: object) -> object:
-    """A JSON merge patch (RFC 7386) applied."""
+def merged(value: object, patch: object, *, by_key: bool = False) -> object:
+    """A JSON merge patch (RFC 7386) applied; ``by_key``: conditions are merged by their type, as in a strategic one."""
     if not isinstance(patch, dict):
         return patch
     result = dict(value) if isinstance(value, dict) else {}
     for name, part in patch.items():
         if part is None:
             result.pop(name, None)
+        elif by_key and name == "conditions":
+            found = {each["type"]: each for each in (*result.get(name, ()), *part)}
+            result[name] = list(found.values())
         else:
-            result[name] = merged(result.get(name), part)
+            result[name] = merged(result.get(name), part, by_key=by_key)
     return result
 
 
@@ -141,16 +144,19 @@ def _replacement(request: Request) -> Callable[[Object], Object]:
 
 
 def _patch(request: Request) -> Callable[[Object], Object]:
-    """Merge patch; a strategic one is the same for all that has no merge key, and so for a status and for Events."""
+    """Merge patch; a strategic one is the same for all that has no merge key, as conditions alone have here."""
     if request.content_type not in ("application/merge-patch+json", "application/strategic-merge-patch+json"):
         raise Refused(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", f"{request.content_type} is not supported"
         )
 
     def apply(before: Object) -> Object:
+        uid = request.body.get("metadata", {}).get("uid")
+        if uid not in (None, before["metadata"]["uid"]):
+            raise Refused(HTTPStatus.CONFLICT, "Conflict", f"the UID in the precondition is {uid}")
         # The patch alone says which version it was made for.
         metadata = {name: part for name, part in before["metadata"].items() if name != "resourceVersion"}
-        result: Any = merged({**before, "metadata": metadata}, request.body)
+        result: Any = merged({**before, "metadata": metadata}, request.body, by_key="strategic" in request.content_type)
         return dict(result)
 
     return apply

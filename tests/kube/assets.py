@@ -18,7 +18,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab.archive import cache, private_apt, run
+from image.debian import cache, run
+from tests.lab.archive import private_apt
 
 SUITE = "bookworm"
 SOURCE = "kubernetes"

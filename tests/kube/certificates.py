@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DAYS = 7
+# A name under which a server may be asked for, beside localhost.
+HOST = "api.test"
 # Python 3.13 asks for the key usage and the key identifiers of every certificate (VERIFY_X509_STRICT).
 CONFIG = """[req]
 distinguished_name = name
@@ -23,7 +25,7 @@ keyUsage = critical, digitalSignature
 extendedKeyUsage = serverAuth
 subjectKeyIdentifier = hash
 authorityKeyIdentifier = keyid
-subjectAltName = IP:{address}, DNS:localhost
+subjectAltName = IP:{address}, DNS:localhost, DNS:{host}
 [client]
 basicConstraints = critical, CA:false
 keyUsage = critical, digitalSignature
@@ -54,7 +56,7 @@ class Authority:
         return self.pair.certificate
 
     def server(self, address: str, name: str = "server") -> Pair:
-        """A certificate for a server at this IP address (and at ``localhost``)."""
+        """A certificate for a server at this IP address (and at ``localhost`` and HOST)."""
         return _issue(self.folder / name, "server", ["CN = server"], address=address, signer=self.pair)
 
     def client(self, user: str, groups: Sequence[str] = ()) -> Pair:
@@ -87,7 +89,7 @@ def _issue(
 ) -> Pair:
     pair = Pair(base.with_suffix(".crt"), new_key(base.with_suffix(".key")))
     config = base.with_suffix(".cnf")
-    config.write_text(CONFIG.format(name="\n".join(name), address=address))
+    config.write_text(CONFIG.format(name="\n".join(name), address=address, host=HOST))
     argv = ["req", "-x509", "-new", "-config", str(config), "-extensions", section, "-days", str(DAYS)]
     argv += ["-key", str(pair.key), "-out", str(pair.certificate)]
     if signer is not None:

@@ -33,7 +33,8 @@ class Double:
     """The double. A context manager; it can be stopped and started again, and keeps its objects and its port.
 
     A watch that wants bookmarks gets one every ``bookmark_interval_s``, and 2 s before its time is over.
-    ``start`` listens at ``address`` in the network namespace of the thread that calls it.
+    ``start`` listens at ``address`` in the network namespace of the thread that calls it; clients ask for ``name``, if
+    it has one.
     """
 
     def __init__(
@@ -44,19 +45,23 @@ class Double:
         tls: bool = False,
         bookmark_interval_s: float = 60.0,
         address: str = ADDRESS,
+        name: str = "",
     ) -> None:
         self.state = State({user: secrets.token_hex(16) for user in users}, (), bookmark_interval_s)
         self.state.speaking.set()
         self.serve_discovery(discovery_versions)
         self._tls = tls
         self._address = address
+        self._name = name or address
         self._port = 0
+        self._authorities = 0
 
     def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="balanced-double-"))
         with ExitStack() as undo:
             undo.callback(shutil.rmtree, self.folder)
-            self._authority: Authority | None = new_authority(self.folder) if self._tls else None
+            self._authority: Authority | None = new_authority(self.folder, "ca-0") if self._tls else None
+            self.publish_authority()
             self.start()
             undo.callback(self.stop)
             self._exit = undo.pop_all()
@@ -75,12 +80,12 @@ class Double:
     @property
     def url(self) -> str:
         """Where it listens."""
-        return f"{'https' if self._tls else 'http'}://{self._address}:{self._port}"
+        return f"{'https' if self._tls else 'http'}://{self._name}:{self._port}"
 
     @property
     def authority(self) -> Path | None:
         """The CA certificate that a client has to trust; None without TLS."""
-        return self._authority.certificate if self._authority else None
+        return self.folder / "ca.crt" if self._tls else None
 
     def client(self, user: str = "admin") -> Client:
         """A thin client with this user's token of now."""
@@ -102,12 +107,25 @@ class Double:
         self.state.tokens[user] = secrets.token_hex(16)
         self.kubeconfig(user)
 
-    def rotate_authority(self) -> None:
-        """Serve with a certificate of another CA from now on; ``authority`` is the same file with other content."""
-        assert self._tls
+    def rotate_authority(self, *, published: bool = True) -> None:
+        """Serve with a certificate of another CA from now on; ``authority`` is the same file with other content.
+
+        Without ``published`` it still has the old content.
+        """
+        assert self._authority is not None
         self.stop()
-        self._authority = new_authority(self.folder)
+        self._authorities += 1
+        self._authority = new_authority(self.folder, f"ca-{self._authorities}")
+        if published:
+            self.publish_authority()
         self.start()
+
+    def publish_authority(self) -> None:
+        """Have clients find the certificate of the present CA."""
+        if self._authority is not None:
+            fresh = self.folder / "ca.new"
+            shutil.copy(self._authority.certificate, fresh)
+            fresh.rename(self.folder / "ca.crt")
 
     def serve_discovery(self, versions: Iterable[str]) -> None:
         """Serve these versions of discovery.k8s.io alone: none, ``v1beta1`` as before Kubernetes 1.21, ``v1``."""

@@ -15,7 +15,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab.archive import cache, private_apt, run
+from image.debian import cache, run
+from tests.lab.archive import private_apt
 
 
 @dataclass(frozen=True, slots=True)

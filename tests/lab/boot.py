@@ -37,6 +37,7 @@ INHERITED = (
     "SOAK_EVERY_S",
     "SOAK_S",
     "SOAK_SEED",
+    "STORM_S",
     "TERM",
     "XDG_CACHE_HOME",
 )

@@ -44,17 +44,24 @@ class Packet:
 def capture(host: Host) -> Iterator[list[Packet]]:
     """Every packet at every interface of ``host`` during the block; the list is filled when the block ends."""
     packets: list[Packet] = []
+    with capture_bytes(host) as seen:
+        yield packets
+    packets += [packet for interface, data in seen if (packet := parse(interface, data))]
+
+
+@contextlib.contextmanager
+def capture_bytes(host: Host) -> Iterator[list[tuple[str, bytes]]]:
+    """The same as ``capture``: each interface and packet, from its network header on, as bytes."""
+    seen: list[tuple[str, bytes]] = []
     # SOCK_DGRAM: from the network header on, the same for links with and without an Ethernet header.
     with host.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL)) as tap:
         tap.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES)
-        yield packets
+        yield seen
         tap.setblocking(False)
         with contextlib.suppress(BlockingIOError):
             while True:
                 data, place = tap.recvfrom(65536)
-                packet = parse(place[0], data)
-                if packet:
-                    packets.append(packet)
+                seen.append((place[0], data))
 
 
 def parse(interface: str, data: bytes) -> Packet | None:

@@ -25,15 +25,29 @@ class Flow:
 
     connection: http.client.HTTPConnection
 
-    def ask(self) -> Answer:
-        """Send a request and return the answer.
+    def ask(self, fill_bytes: int = 0) -> Answer:
+        """Send a request, with so many bytes that mean nothing, and return the answer.
 
         Raises:
             OSError: the connection is broken or silent.
         """
-        self.connection.request("GET", "/")
+        self.connection.request("GET", "/", headers={"X-Fill": "x" * fill_bytes} if fill_bytes else {})
         with self.connection.getresponse() as response:
             return Answer(response.read().decode().strip(), ip_address(response.headers["X-Client"]))
+
+    def ask_at_once(self, requests: int) -> None:
+        """Send so many requests in a few packets, and wait for all answers, which fill many.
+
+        Raises:
+            OSError: the connection is broken or silent.
+        """
+        self.connection.sock.sendall(b"\r\n\r\n" * requests)
+        answers = b""
+        while answers.count(b"HTTP/1.1 200 OK") < requests:
+            data = self.connection.sock.recv(65536)
+            if not data:
+                raise ConnectionResetError("closed before everything was answered")
+            answers += data
 
     def close(self) -> None:
         self.connection.close()
@@ -85,6 +99,11 @@ class Client(Station):
     def spread(self, vip: Address | str, requests: int, port: int = 80) -> Counter[str]:
         """How many of so many HTTP requests each server answered."""
         return Counter(self.get(vip, port) for _ in range(requests))
+
+    def path_mtu(self, vip: Address | str) -> int:
+        """What the client was told of the largest packet to the VIP in bytes; 1500 where nobody told it anything."""
+        (route,) = self.ip_json("route", "get", str(vip))
+        return max((int(each["mtu"]) for each in route.get("metrics", []) if "mtu" in each), default=1500)
 
     def _bound(self, vip: Address | str, kind: socket.SocketKind, source_port: int | None) -> socket.socket:
         family = socket.AF_INET if ip_address(str(vip)).version == 4 else socket.AF_INET6

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from multiprocessing.context import ForkProcess
 from pathlib import Path
 
+from appliance.config.load import load
+from appliance.director.lock import only_one
 from appliance.director.wiring import run
 from appliance.telemetry.journal import Journal
 from tests.lab.hosts import Host, wait_until
@@ -69,6 +71,10 @@ def _live(host: Host, config: Path, log: Path, prepare: Callable[[], object]) ->
     for descriptor in (1, 2):
         os.dup2(output.fileno(), descriptor)
     sys.stdout = sys.stderr = output
-    with host.network():
+    loaded = load(config)
+    folder = loaded.director.runtime_dir
+    for each in (folder, loaded.director.state_dir):
+        each.mkdir(parents=True, exist_ok=True)
+    with host.network(), only_one(folder / "director.lock"):
         prepare()
-        run(config, Journal(output))
+        run(config, loaded, Journal(output))

@@ -69,6 +69,15 @@ class Station(Host):
     def address6(self) -> IPv6Address:
         return IPv6Address(self.link.host6)
 
+    def send_single_packets(self) -> None:
+        """From now on no packet of this host is larger than its link, as it would be behind a card."""
+        self.ip("link set eth0 gso_max_segs 1")
+
+    def forget_paths(self) -> None:
+        """What this host was told of the size of paths counts no more."""
+        for version in ("-4", "-6"):
+            self.run(["ip", version, "route", "flush", "cache"])
+
     def commands(self) -> tuple[str, ...]:
         """What ``ip`` has to do on this host beyond its link: the routes."""
         return (f"route add 0.0.0.0/0 via {self.link.router4}", f"route add ::/0 via {self.link.router6}")

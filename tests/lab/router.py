@@ -83,8 +83,11 @@ def _session(block: str, log: str) -> Session:
     return Session("Established" in block.splitlines()[0], times_up, received("updates"), received("withdraws"))
 
 
-def router_config() -> str:
-    """The router's BIRD configuration: it takes what the directors say and uses all equal routes at once."""
+def router_config(*, any_family: bool = False) -> str:
+    """The router's BIRD configuration: it takes what the directors say and uses all equal routes at once.
+
+    With ``any_family`` its IPv6 sessions take IPv4 routes too (RFC 8950); its IPv4 sessions always take both.
+    """
     head = f"""\
 log stderr all;
 log "{RUN}/router/trace.log" {{ trace }};
@@ -111,12 +114,13 @@ protocol bgp {name} from director {{ neighbor {address} as {asn}; {channels} }}
         "ipv4 { import all; export none; }; ipv6 { import all; export none; };",
         "ipv6 { import all; export none; };",
     )
+    over6 = f"{only6} ipv4 {{ import all; export none; extended next hop; }};" if any_family else only6
     sessions = [
         session.format(name=name, address=address, asn=DIRECTOR_AS, channels=channels)
         for director in DIRECTORS
         for name, address, channels in (
             (director, LINKS[director].host4, both),
-            (f"{director}_v6", LINKS[director].host6, only6),
+            (f"{director}_v6", LINKS[director].host6, over6),
         )
     ]
     return head + "".join(sessions)

@@ -18,12 +18,19 @@ STARTED_WITHIN_S = 40.0
 BOTH = frozenset({"director1", "director2"})
 
 
-def daemon_config(director: Director, services: Path, sources: str = "", gate: str = "", daemon: str = "") -> str:
+def daemon_config(
+    director: Director, services: Path, sources: str = "", *, gate: str = "", daemon: str = "", peers: str = ""
+) -> str:
     """The whole configuration of one director; ``sources`` are others than the files in ``services``.
 
-    ``gate`` and ``daemon`` are further keys of the sections gate and director.
+    ``gate`` and ``daemon`` are further keys of the sections gate and director. ``peers`` (a list, YAML in one line) are
+    other sessions than one for each IP version.
     """
     link, folder = director.link, director.folder
+    usual = (
+        f"[{{name: router, address: {link.router4}, as: {ROUTER_AS}}}, "
+        f'{{name: router_v6, address: "{link.router6}", as: {ROUTER_AS}}}]'
+    )
     return f"""\
 node: {{name: {director.name}, router_id: {link.host4}, uplinks: [eth0]}}
 pools:
@@ -31,11 +38,10 @@ pools:
 sources: {sources or f"{{file: {{path: {services}}}}}"}
 ipvs: {{drain_time_s: 4}}
 gate: {{settle_s: 1{gate and ", "}{gate}}}
+guard: {{enabled: false}}
 bgp:
   local_as: {DIRECTOR_AS}
-  peers:
-    - {{name: router, address: {link.router4}, as: {ROUTER_AS}}}
-    - {{name: router_v6, address: "{link.router6}", as: {ROUTER_AS}}}
+  peers: {peers or usual}
 bird:
   control_socket: {director.bird_socket}
   config_path: {director.bird_config}
@@ -49,6 +55,7 @@ class Serving:
     """Both directors with their daemons, and the services that they read: files, or what ``sources`` says.
 
     ``settings`` are further lines of their configuration, ``gate`` and ``daemon`` further keys of two of its sections.
+    ``peers`` are other BGP sessions than usual, by director.
     """
 
     lab: Lab
@@ -57,6 +64,7 @@ class Serving:
     settings: str = ""
     gate: str = ""
     daemon: str = ""
+    peers: Mapping[str, str] = field(default_factory=dict)
     served: Sequence[str] = ()
     daemons: dict[str, Process] = field(default_factory=dict)
 
@@ -87,7 +95,9 @@ class Serving:
 
         ``release`` is another program than ours, ``under`` a command that starts it (``env``, ``prlimit``).
         """
-        text = daemon_config(director, self.services, self.sources, self.gate, self.daemon) + self.settings
+        peers = self.peers.get(director.name, "")
+        own = daemon_config(director, self.services, self.sources, gate=self.gate, daemon=self.daemon, peers=peers)
+        text = own + self.settings
         path = director.write("appliance.yaml", text)
         if not any(process.running for process in director.processes if process.name.endswith("/bird")):
             (director.folder / "include").mkdir(exist_ok=True)

@@ -33,4 +33,7 @@ $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-rec
 case "$missing " in
 *" bird2 "*) [ ! -d /run/systemd/system ] || $as_root systemctl disable --quiet bird.service ;;
 esac
+case "$missing " in
+*" containerd "*) [ ! -d /run/systemd/system ] || $as_root systemctl disable --quiet containerd.service ;;
+esac
 echo "setup: done"

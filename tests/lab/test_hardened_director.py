@@ -11,7 +11,7 @@ import pytest
 from appliance.bird.render import render_config
 from appliance.cli.units import files
 from appliance.config.load import load
-from tests.lab.hosts import Process, wait_until
+from tests.lab.hosts import Process, output_of, wait_until
 from tests.lab.serving import STARTED_WITHIN_S, Serving, daemon_config
 from tests.lab.topology import TREE, Director, build_lab
 
@@ -96,6 +96,29 @@ def test_it_announces_what_comes_later_and_withdraws_what_goes(serving: Serving)
     serving.wait_for(LATER, {"director1"})
     (serving.services / "later.yaml").unlink()
     serving.wait_for(LATER, set())
+
+
+def test_fault_39_it_goes_on_where_no_process_and_no_thread_can_be_made(serving: Serving) -> None:
+    """What it does from now on it does with the threads that it has."""
+    pid, director = str(daemon(serving).popen.pid), serving.lab.directors[0]
+    serving.wait_for(VIP, {"director1"}, within_s=2 * STARTED_WITHIN_S)
+    limit = output_of(["prlimit", "--noheadings", "--raw", "--output", "SOFT,HARD", "--nproc", "--pid", pid])
+    threads = len(list(Path(f"/proc/{pid}/task").iterdir()))
+    output_of(["prlimit", "--pid", pid, "--nproc=0:0"])
+    try:
+        director.run(["ipvsadm", "-C"])
+        wait_until(lambda: f"-A -t {VIP}:80" in director.run(["ipvsadm", "-Sn"]), 10, "the repair")
+        serving.write("later", LATER)
+        serving.wait_for(LATER, {"director1"})
+        (serving.services / "later.yaml").unlink()
+        serving.wait_for(LATER, set())
+        director.run(["curl", "-s", "http://127.0.0.1:8123/metrics"])
+        serving.await_passes(director, 24)
+    finally:
+        output_of(["prlimit", "--pid", pid, f"--nproc={':'.join(limit.split())}"])
+    assert daemon(serving).running
+    assert len(list(Path(f"/proc/{pid}/task").iterdir())) == threads
+    assert serving.lab.router.routes_to(VIP) == {"director1"}
 
 
 def test_nothing_was_denied_that_it_needs(serving: Serving) -> None:

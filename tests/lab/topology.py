@@ -139,27 +139,25 @@ def build_lab(director_bird: BirdInstall | None = None, router_bird: BirdInstall
 
 
 def _connect(lab: Lab) -> None:
-    """Links, addresses and routes. Every host has a default route to the router, except the directors."""
+    lab.router.ip("link set lo up")
     stations: tuple[Station, ...] = (lab.client, *lab.directors, *lab.servers)
     for station in stations:
-        link = station.link
-        station.ip(
-            "link set lo up",
-            f"link add eth0 type veth peer name {station.name} netns router",
-            f"addr add {link.host4}/24 dev eth0",
-            f"addr add {link.host6}/64 dev eth0",
-            "link set eth0 up",
-            *station.commands(),
-        )
-    lab.router.ip(
+        connect(station, lab.router)
+
+
+def connect(station: Station, router: Router) -> None:
+    """Link, addresses and routes of one host. All have a default route to the router, except the directors."""
+    link = station.link
+    station.ip(
         "link set lo up",
-        *(
-            command
-            for station in stations
-            for command in (
-                f"addr add {station.link.router4}/24 dev {station.name}",
-                f"addr add {station.link.router6}/64 dev {station.name}",
-                f"link set {station.name} up",
-            )
-        ),
+        f"link add eth0 type veth peer name {station.name} netns router",
+        f"addr add {link.host4}/24 dev eth0",
+        f"addr add {link.host6}/64 dev eth0",
+        "link set eth0 up",
+        *station.commands(),
+    )
+    router.ip(
+        f"addr add {link.router4}/24 dev {station.name}",
+        f"addr add {link.router6}/64 dev {station.name}",
+        f"link set {station.name} up",
     )

@@ -57,7 +57,9 @@ def test_a_director_with_a_namespace_may_enter_it_and_set_what_is_in_it() -> Non
     made = config(node={"uplinks": ["eth0"]}, director=ISOLATED)
     lines = unit(made)
     assert "AmbientCapabilities=CAP_SYS_ADMIN" in lines
-    assert "ExecStartPre=+/bin/sh -c 'test -e /run/netns/lvs || exec ip netns add lvs'" in lines
+    assert "Wants=balanced-netns.service" in lines
+    netns = unit(made, Path("/etc/systemd/system/balanced-netns.service"))
+    assert "ExecStart=/bin/sh -c 'test -e /run/netns/lvs || exec ip netns add lvs'" in netns
     assert {"RestrictNamespaces=net", "ProtectKernelTunables=no"} <= set(lines)
     assert "veth" in unit(made, Path("/etc/modules-load.d/balanced.conf"))
 

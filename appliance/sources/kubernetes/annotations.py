@@ -28,7 +28,7 @@ TUNNEL_TYPE = f"{PREFIX}tunnel-type"
 NEW_FLOWS = f"{PREFIX}new-flows-per-second"
 
 READ = (SCHEDULER, SCHEDULER_FLAGS, WEIGHT, ANNOUNCE, DRAIN_SECONDS, TUNNEL_TYPE, NEW_FLOWS)
-READ_BY_OTHERS = (f"{PREFIX}ip-pool", f"{PREFIX}ip-request", f"{PREFIX}tunnel-ignore")
+READ_BY_OTHERS = tuple(f"{PREFIX}{name}" for name in ("ip-pool", "ip-request", "allow-shared-ip", "tunnel-ignore"))
 """Annotations of the same prefix that mean something to other programs of the cluster."""
 
 T = TypeVar("T")

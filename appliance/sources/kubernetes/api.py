@@ -40,6 +40,7 @@ SERVICES = Resource("v1", "services", "Service")
 ENDPOINT_SLICES = Resource("discovery.k8s.io/v1", "endpointslices", "EndpointSlice")
 ENDPOINTS = Resource("v1", "endpoints", "Endpoints")
 EVENTS = Resource("v1", "events", "Event")
+PODS = Resource("v1", "pods", "Pod")
 
 
 class Unreachable(SourceError):
@@ -99,8 +100,11 @@ class Cluster(Protocol):
 class Sender(Protocol):
     """A connection that can write."""
 
-    async def send(self, method: str, path: str, body: Mapping[str, object]) -> bytes:
+    async def send(self, method: str, path: str, body: Mapping[str, object], *, by_key: bool = False) -> bytes:
         """Create (POST) an object, or change one by a JSON merge patch (PATCH, RFC 7386); the body of a good answer.
+
+        With ``by_key`` a patch is a strategic merge patch: in a list such as that of conditions it changes those items
+        that it names, and leaves the others.
 
         Raises:
             Unreachable, Refused, Expired: there is none.
@@ -112,6 +116,18 @@ class SendingCluster(Protocol):
     """As Cluster, for those who write."""
 
     def connect(self) -> AbstractAsyncContextManager[Sender]:
+        """As in Cluster."""
+        ...
+
+
+class Exchange(Connection, Sender, Protocol):
+    """A connection that can read and write."""
+
+
+class ExchangeCluster(Protocol):
+    """As Cluster, for those who read and write."""
+
+    def connect(self) -> AbstractAsyncContextManager[Exchange]:
         """As in Cluster."""
         ...
 

@@ -21,7 +21,32 @@ MAX_MESSAGE_CHARACTERS = 1000
 MOST_TEXTS = 3
 """The latest different texts told in one Event."""
 
-_URGENT = frozenset({Reason.ANNOUNCED, Reason.WITHDRAWN, Reason.NOT_ANNOUNCED, Reason.REFUSED})
+_URGENT = frozenset(
+    {
+        Reason.ANNOUNCED,
+        Reason.WITHDRAWN,
+        Reason.NOT_ANNOUNCED,
+        Reason.REFUSED,
+        Reason.ALLOCATED,
+        Reason.OUT_OF_ADDRESSES,
+        Reason.REQUEST_UNMET,
+        Reason.NO_SUITABLE_ADDRESS,
+        Reason.SHARING_CONFLICT,
+        Reason.FOREIGN_CLASS,
+        Reason.FOREIGN_ADDRESS,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Teller:
+    """Who tells: ``component`` as Events name it, and the kind of the objects that it tells about."""
+
+    component: str
+    kind: str = "Service"
+
+
+DIRECTOR = Teller(COMPONENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,13 +227,13 @@ class Series:
         self._written.pop(pending.name, None)
 
 
-def creation(pending: Pending, event: str, node: str) -> dict[str, Any]:
-    """The body of a new Event with that name, told by the director on ``node``."""
+def creation(pending: Pending, event: str, node: str, teller: Teller = DIRECTOR) -> dict[str, Any]:
+    """The body of a new Event with that name, told by ``teller`` on ``node``."""
     subject = pending.subject
     namespace = subject.namespace or "default"
     regarding = {
         "apiVersion": "v1",
-        "kind": "Service",
+        "kind": teller.kind,
         "namespace": namespace,
         "name": subject.name,
         "uid": subject.uid,
@@ -222,8 +247,8 @@ def creation(pending: Pending, event: str, node: str) -> dict[str, Any]:
         "reason": pending.reason.value,
         "message": pending.message,
         "type": "Warning" if pending.reason.is_warning else "Normal",
-        "source": {"component": COMPONENT, "host": node},
-        "reportingComponent": COMPONENT,
+        "source": {"component": teller.component, "host": node},
+        "reportingComponent": teller.component,
         "reportingInstance": node,
         "firstTimestamp": _time(pending.first),
         "lastTimestamp": _time(pending.last),

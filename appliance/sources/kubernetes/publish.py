@@ -1,4 +1,4 @@
-"""Events on Services. Nobody waits for them: what cannot be written is dropped, counted, and said once.
+"""Events on Services, or on pods. Nobody waits for them: what cannot be written is dropped, counted, and said once.
 
 The ``status`` of a Service is never written here.
 """
@@ -15,7 +15,16 @@ from urllib.parse import quote
 from appliance.errors import SourceError
 from appliance.model.happening import Happening
 from appliance.sources.kubernetes.api import EVENTS, Expired, Refused, Sender, SendingCluster, Unreachable
-from appliance.sources.kubernetes.events import Limits, Pending, Queue, Series, continuation, creation
+from appliance.sources.kubernetes.events import (
+    DIRECTOR,
+    Limits,
+    Pending,
+    Queue,
+    Series,
+    Teller,
+    continuation,
+    creation,
+)
 from appliance.sources.kubernetes.objects import Metadata
 
 WRITE_S = 10.0
@@ -38,10 +47,10 @@ _HINTS = {
 
 
 class EventPublisher:
-    """Writes Events about the Services that ``subject`` knows, by ``namespace/name``; about all others it is silent.
+    """Writes Events about what ``subject`` knows, by ``namespace/name``; about all else it is silent.
 
-    ``node`` is the name of this director. ``written`` counts requests that succeeded, ``dropped`` happenings that
-    nobody will ever hear of.
+    They are Services, unless ``teller`` says otherwise. ``node`` is the name of this node. ``written`` counts requests
+    that succeeded, ``dropped`` happenings that nobody will ever hear of.
     """
 
     def __init__(
@@ -50,6 +59,7 @@ class EventPublisher:
         subject: Callable[[str], Metadata | None],
         node: str,
         *,
+        teller: Teller = DIRECTOR,
         limits: Limits | None = None,
         chance: Random | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -59,6 +69,7 @@ class EventPublisher:
         self._cluster = cluster
         self._subject = subject
         self._node = node
+        self._teller = teller
         self._limits = limits or Limits()
         self._chance = chance or Random()  # noqa: S311 - spreads load, keeps no secret
         self._now = now
@@ -165,7 +176,7 @@ class EventPublisher:
                 self._series.note(pending, before.event, before, now_s)
         if before is None:
             event = f"{pending.subject.name}.{secrets.token_hex(8)}"
-            await connection.send("POST", path, creation(pending, event, self._node))
+            await connection.send("POST", path, creation(pending, event, self._node, self._teller))
             self._series.note(pending, event, None, now_s)
 
     def _known(self, owner: str) -> Metadata | None:

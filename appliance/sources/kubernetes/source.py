@@ -150,7 +150,7 @@ class KubernetesSource:
             await asyncio.sleep(0)
         return self._cache.snapshot()
 
-    def _follower(self, ear: "_Ear") -> Follower:
+    def _follower(self, ear: "_Ear") -> Follower[Item]:
         return Follower(
             self._cluster,
             self._services if ear.role == "services" else self._backends,

@@ -15,13 +15,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from random import Random
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
 from appliance.errors import SourceError
 from appliance.sources.kubernetes.api import Cluster, Connection, Dropped, Expired, Refused, Resource
-from appliance.sources.kubernetes.wire import Event, Item, event, page
+from appliance.sources.kubernetes.wire import Event, event, page
+
+_Item = TypeVar("_Item")
 
 PAGE_OBJECTS = 500
 STEADY_S = 5.0
@@ -46,14 +48,14 @@ class Timing:
     max_patience_s: float = 300.0
 
 
-class Listener(Protocol):
-    """Who is told what a follower hears; ``follower`` is its name."""
+class Listener(Protocol[_Item]):
+    """Who is told what a follower hears; it makes of each object what it likes."""
 
-    def read(self, resource: Resource, text: msgspec.Raw) -> Item | None:
+    def read(self, resource: Resource, text: msgspec.Raw) -> _Item | None:
         """The object of a list, or None if it does not concern us."""
         ...
 
-    def listed(self, items: Iterable[Item]) -> None:
+    def listed(self, items: Iterable[_Item]) -> None:
         """A complete list: there is nothing else."""
         ...
 
@@ -70,17 +72,21 @@ class Listener(Protocol):
         ...
 
 
-class Follower:
-    """Follows the resource that ``choose`` names, in one namespace or (empty) in all."""
+class Follower(Generic[_Item]):
+    """Follows the resource that ``choose`` names, in one namespace or (empty) in all.
+
+    ``selector`` is one of labels, ``fields`` one of fields, empty for none.
+    """
 
     def __init__(
         self,
         cluster: Cluster,
         choose: Callable[[Connection], Awaitable[Resource]],
-        listener: Listener,
+        listener: Listener[_Item],
         *,
         namespace: str = "",
         selector: str = "",
+        fields: str = "",
         timing: Timing,
         chance: Random,
     ) -> None:
@@ -88,7 +94,8 @@ class Follower:
         self._choose = choose
         self._listener = listener
         self._namespace = namespace
-        self._selection = {"labelSelector": selector} if selector else {}
+        given = {"labelSelector": selector, "fieldSelector": fields}
+        self._selection = {name: value for name, value in given.items() if value}
         self._timing = timing
         self._chance = chance
         self._resource: Resource | None = None
@@ -142,7 +149,7 @@ class Follower:
         query = self._selection | ({"limit": str(PAGE_OBJECTS)} if self._paged else {})
         # If the pages expire before the last one, the next list comes in one piece, as client-go's pager does it.
         self._paged = False
-        items: list[Item] = []
+        items: list[_Item] = []
         part = page(await connection.get(path, query))
         while True:
             items.extend(filter(None, (self._listener.read(resource, text) for text in part.objects)))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.director.systemd import notify, reloading, stopping
+from appliance.director.systemd import reloading, stopping
+from appliance.telemetry.notify import notify
 
 
 @contextmanager

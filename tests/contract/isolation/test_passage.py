@@ -1,6 +1,5 @@
 """The way into a namespace of our own, in the real kernel: veth, addresses, routes, and what cuts it."""
 
-import errno
 import socket
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
@@ -10,7 +9,7 @@ import pytest
 
 from appliance.errors import KernelError
 from appliance.isolation.kernel import Kept, PassageKernel
-from appliance.isolation.namespace import Namespace, make_if_missing
+from appliance.isolation.namespace import Namespace
 from appliance.isolation.plan import INSIDE, OUTSIDE, Passage, outside_end
 from appliance.model.address import Address
 from tests.netns import Namespace as Network
@@ -187,25 +186,3 @@ def test_a_file_that_is_no_namespace_is_named_with_the_remedy(tmp_path: Path) ->
     (tmp_path / "lvs").touch()
     with pytest.raises(KernelError, match=r"enter network namespace .*/lvs: EINVAL \(.*ip netns add lvs"):
         Namespace(tmp_path / "lvs")
-
-
-def test_a_namespace_that_stands_is_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    (tmp_path / "lvs").touch()
-    assert not make_if_missing("lvs", tmp_path)
-
-
-def test_without_iproute2_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(KernelError, match="apt-get install iproute2") as raised:
-        make_if_missing("lvs", tmp_path)
-    assert raised.value.errno == errno.ENOENT
-
-
-def test_what_iproute2_says_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = tmp_path / "ip"
-    program.write_text("#!/bin/sh\necho no permission for $3 >&2\nexit 1\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
-    with pytest.raises(KernelError, match="no permission for lvs"):
-        make_if_missing("lvs", tmp_path)

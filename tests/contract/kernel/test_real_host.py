@@ -22,6 +22,7 @@ from appliance.vips.kernel import VipKernel
 
 Ip = Callable[..., None]
 ISOLATED = """node: {{name: lb1, router_id: 10.0.0.11, uplinks: [lo]}}
+guard: {{enabled: false}}
 pools: [{{name: public, cidrs: [10.50.0.0/24]}}]
 sources: {{file: {{path: services}}}}
 bgp: {{local_as: 64512, peers: [{{name: tor1, address: 10.0.0.1, as: 64500}}]}}

@@ -18,6 +18,7 @@ from appliance.sources.kubernetes.source import Scope
 from appliance.sources.kubernetes.transport import KubernetesCluster
 from tests.contract.kube.source_subject import listening, run, set_backends
 from tests.kube.api import Api
+from tests.kube.certificates import new_authority
 from tests.kube.cluster import Cluster
 from tests.kube.double import Double
 from tests.kube.objects import service
@@ -56,6 +57,30 @@ def with_web(api: Api) -> Api:
 def test_a_client_certificate_is_enough(real_api: Api, cluster: Cluster) -> None:
     with_web(real_api)
     follow(cluster.kubeconfig("admin", certificate=True), real_api.namespace)
+
+
+def test_fault_13_another_client_certificate_is_read_again(real_api: Api, cluster: Cluster, tmp_path: Path) -> None:
+    """The first one is of an authority that the server does not know; then the files are replaced."""
+    with_web(real_api)
+    config = json.loads(cluster.kubeconfig("admin", certificate=True).read_text())
+    user = config["users"][0]["user"]
+    good = {name: Path(user[name]).read_bytes() for name in ("client-certificate", "client-key")}
+    stranger = new_authority(tmp_path, "stranger").client("admin", ("system:masters",))
+    user |= {"client-certificate": str(stranger.certificate), "client-key": str(stranger.key)}
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(json.dumps(config))
+
+    def put() -> None:
+        for name, content in good.items():
+            Path(user[name]).write_bytes(content)
+
+    async def story() -> None:
+        async with listening(kubeconfig, Scope((real_api.namespace,))) as heard:
+            await heard.until(lambda: any("401" in error for error in heard.errors))
+            put()
+            await heard.until(lambda: heard.backends == WEB)
+
+    run(story())
 
 
 def test_who_has_no_right_is_told_which_one_to_give(real_api: Api, cluster: Cluster) -> None:

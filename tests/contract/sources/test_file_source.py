@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
@@ -13,7 +14,7 @@ import pytest
 
 from appliance.errors import SourceError
 from appliance.model.desired import ServiceDefaults, Snapshot
-from appliance.sources.file import MAX_FILE_BYTES, FileSource, check_directory, read_directory
+from appliance.sources.file import MAX_FILE_BYTES, FileSource, Known, check_directory, read_directory
 from appliance.sources.native import SERVICE_KEYS
 
 DEADLINE_S = 10
@@ -336,5 +337,64 @@ def test_a_directory_that_could_not_be_read_is_read_again_although_nothing_in_it
         async with reading(tmp_path) as reader:
             assert isinstance(await reader.next(), SourceError)
             await reader.until(["10.50.0.1"])
+
+    run(story())
+
+
+def settled(path: Path, known: dict[str, Known], *names: str) -> None:
+    """Read until these files are old enough to be known by their times."""
+    deadline_s = time.monotonic() + DEADLINE_S
+    while not known.keys() >= set(names):
+        assert time.monotonic() < deadline_s
+        read_directory(path, DEFAULTS, known)
+
+
+def test_only_files_that_have_changed_are_read_again(tmp_path: Path) -> None:
+    known: dict[str, Known] = {}
+    for number, name in enumerate(("a.yaml", "b.yaml", "c.yaml"), start=1):
+        (tmp_path / name).write_text(service(number))
+    settled(tmp_path, known, "a.yaml", "b.yaml", "c.yaml")
+    before = dict(known)
+    (tmp_path / "b.yaml").write_text(service(5))  # of the same length, in the same place
+    (tmp_path / "c.yaml").unlink()
+    assert vips(read_directory(tmp_path, DEFAULTS, known)) == ["10.50.0.1", "10.50.0.5"]
+    settled(tmp_path, known, "b.yaml")
+    assert known["a.yaml"] is before["a.yaml"]
+    assert known["b.yaml"] != before["b.yaml"]
+    assert "c.yaml" not in known
+
+
+def test_a_file_that_changes_again_and_again_within_one_tick_of_its_times_is_always_read(tmp_path: Path) -> None:
+    known: dict[str, Known] = {}
+    for number in range(1, 200):
+        (tmp_path / "a.yaml").write_text(service(number))
+        assert vips(read_directory(tmp_path, DEFAULTS, known)) == [f"10.50.0.{number}"]
+
+
+def test_a_mistake_in_a_file_that_does_not_change_is_told_with_every_reading(tmp_path: Path) -> None:
+    known: dict[str, Known] = {}
+    (tmp_path / "a.yaml").write_text("vip: nonsense\n")
+    deadline_s = time.monotonic() + DEADLINE_S
+    while "a.yaml" not in known:
+        assert time.monotonic() < deadline_s
+        with pytest.raises(SourceError, match="nonsense"):
+            read_directory(tmp_path, DEFAULTS, known)
+    with pytest.raises(SourceError, match="nonsense"):
+        read_directory(tmp_path, DEFAULTS, known)
+
+
+def test_a_service_that_stays_as_it_is_is_handed_on_as_the_same_object(tmp_path: Path) -> None:
+    """What follows looks at objects that are new, not at values."""
+    (tmp_path / "web.yaml").write_text("\n---\n".join(map(service, (1, 2))))
+
+    async def story() -> None:
+        async with reading(tmp_path) as reader:
+            first = await reader.next()
+            put(tmp_path / "web.yaml", "\n---\n".join(map(service, (1, 3))))
+            second = await reader.next()
+        assert vips(second) == ["10.50.0.1", "10.50.0.3"]
+        assert isinstance(first, Snapshot)
+        assert isinstance(second, Snapshot)
+        assert second.services[0] is first.services[0]
 
     run(story())

@@ -1,6 +1,8 @@
 """A director for a real systemd: the real loop and what it tells systemd, on a kernel and a BIRD that are fakes.
 
-Everything that the real one loads is loaded, and its socket to the kernel opened, so that the unit's hardening is felt.
+Everything that the real one loads is loaded, and the place where it works is taken, with a socket to the kernel there,
+settings written and the guard put in force by libnftables, so that the unit's hardening is felt. What was made of
+that place is told in ``/run/balanced/place``.
 ``/run/balanced/crash`` makes it crash at once.
 """
 
@@ -10,14 +12,23 @@ from pathlib import Path
 import appliance.director.wiring
 import appliance.sources.kubernetes.transport  # noqa: F401 - as above
 from appliance.bird.render import STATIC_PROTOCOLS, render_preference
+from appliance.config.load import load
 from appliance.director.systemd import Supervision
 from appliance.director.will import keep
+from appliance.guard.kernel import GuardKernel
+from appliance.guard.standing import guard_of
+from appliance.host.kernel import HostKernel
+from appliance.host.prepare import sysctls
+from appliance.host.settings import HostSettings
+from appliance.isolation.place import place_of
 from appliance.last_will import Will
+from appliance.model.guard import Guard
 from appliance.telemetry import messages
 from appliance.telemetry.journal import Journal, Standing
 from appliance.vips.kernel import VipKernel
 from tests.unit.director.harness import Node, web
 
+CONFIG = Path("/etc/balanced/appliance.yaml")
 RUNTIME = Path("/run/balanced")
 INCLUDE = RUNTIME / "bird"
 
@@ -33,8 +44,18 @@ async def main() -> None:
     """Serve one VIP until killed."""
     if (RUNTIME / "crash").exists():
         raise RuntimeError("a bad release")
-    with VipKernel("dummy-vip-if") as link:
-        link.dump()
+    config, made = load(CONFIG), list[str]()
+    with place_of(config, made.append) as place:
+        place.link(VipKernel, config.ipvs.link).dump()
+        settings = place.settings(
+            lambda wanted: HostSettings(HostKernel(), wanted, RUNTIME / "settings.json"), sysctls(config)
+        )
+        settings.change(settings.differing())
+        guard = guard_of(lambda: place.make(GuardKernel), enabled=config.guard.enabled)
+        assert guard is not None
+        guard.apply(Guard(config.networks))
+        assert guard.read().intact
+    (RUNTIME / "place").write_text("\n".join(made))
     keep(RUNTIME, will(), Standing(Journal()))
     Journal().tell(messages.STARTING, NODE="lb1")
     node = Node(RUNTIME)

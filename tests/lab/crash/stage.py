@@ -182,6 +182,7 @@ pools:
   - {{name: lab, cidrs: ["{POOL4}", "{POOL6}"]}}
 sources: {{file: {{path: {folder}/services}}}}
 ipvs: {{drain_time_s: 1}}
+guard: {{enabled: false}}
 gate: {{settle_s: 0.3, proof_interval_s: 0.05, damping: {{free_flaps: 1000}}}}
 bgp:
   local_as: {DIRECTOR_AS}

@@ -1,6 +1,7 @@
 """A cluster that two directors follow: the API server's double on the router, and a Service for each VIP."""
 
 import shutil
+from pathlib import Path
 from typing import Any
 
 from tests.kube.api import Api
@@ -15,10 +16,10 @@ NAMES = {"web4": VIP4, "web6": VIP6, "other": OTHER}
 
 
 class Cluster:
-    """The API server's double, on the router, with a Service for each VIP."""
+    """The API server's double, on the router, with a Service for each VIP; ``hosts`` is where its name stands."""
 
-    def __init__(self, serving: Serving, double: Double) -> None:
-        self.serving, self.double = serving, double
+    def __init__(self, serving: Serving, double: Double, hosts: Path) -> None:
+        self.serving, self.double, self.hosts = serving, double, hosts
         self.api = Api(double, "shop")
         self._stopped = False
         for name in NAMES:

@@ -35,7 +35,7 @@ de-prefer on suspicion, hold on loss of information.**
 
 Bounds run from the fault to its effect in the router's table. Each row has a test in `tests/lab/faults`, named by its
 number, that asserts the effect, what must not move, and the exact number of BGP updates at the router. `make faults`
-runs them and prints the times that it measured.
+runs them and prints the times that it measured. What the lab cannot show has others: `grep -rn test_fault_ tests`.
 
 | # | Fault | Effect | What happens | Bound |
 |---|---|---|---|---|

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.faults.scenes import OTHER, UDP, VIP4, VIP6, serve_all, three_vips
+from tests.lab.faults.scenes import OTHER, UDP, VIP4, VIP6, serve_all, start_again, three_vips
 from tests.lab.faults.trial import Trial
 from tests.lab.hosts import wait_until
 from tests.lab.serving import BOTH, Serving
@@ -89,17 +89,53 @@ def test_fault_24_what_is_edited_by_hand_is_put_right(serving: Serving, trial: T
     assert told in daemon.text()[said:]
 
 
-def test_fault_25_a_foreign_service_is_left_alone(serving: Serving, trial: Trial) -> None:
+@pytest.mark.parametrize("vip", [FOREIGN, VIP4, "10.50.0.99"], ids=["outside", "our_VIP", "in_our_pool"])
+def test_fault_25_a_foreign_service_is_left_alone(serving: Serving, trial: Trial, vip: str) -> None:
+    """Also by the next director, and also where it stands on a VIP of ours, on a port that nobody wants."""
     director = serving.lab.directors[0]
     before = table(director)
+    foreign = f"-A -t {vip}:81 -s wlc"
     with trial.fault():
-        director.run(["ipvsadm", "-A", "-t", f"{FOREIGN}:80", "-s", "wlc"])
+        director.run(["ipvsadm", *foreign.split()])
         director.run(["ipvsadm", "-D", "-t", f"{OTHER}:80"])
     trial.sees(lambda: f"-A -t {OTHER}:80" in table(director), "ours to be repaired")
-    trial.hears_nothing(passes=12)
-    assert f"-A -t {FOREIGN}:80 -s wlc" in table(director)
-    director.run(["ipvsadm", "-D", "-t", f"{FOREIGN}:80"])
+    if vip != FOREIGN:
+        trial.sees(lambda: f"tcp/{vip}:81, left as found" in alarm(serving, director), "the alarm")
+    serving.daemons[director.name].kill()
+    start_again(serving, director)
+    trial.hears_nothing(passes=24)
+    assert foreign in table(director)
+    assert (vip == FOREIGN) == (not alarm(serving, director))
+    director.run(["ipvsadm", "-D", "-t", f"{vip}:81"])
     assert sorted(table(director).splitlines()) == sorted(before.splitlines())
+    wait_until(lambda: not alarm(serving, director), 15, "the alarm to end")
+
+
+def test_fault_25_where_a_foreign_service_stands_ours_is_refused(serving: Serving, trial: Trial) -> None:
+    first, vip = serving.lab.directors[0], "10.50.0.8"
+    serving.lab.serve(vip)
+    foreign = f"-A -t {vip}:80 -s mh -b mh-port"
+    with trial.steady(VIP4, VIP6, OTHER):
+        with trial.fault():
+            first.run(["ipvsadm", *foreign.split()])
+            first.run(["ipvsadm", "-a", "-t", f"{vip}:80", "-r", "10.1.2.2", "-m"])
+            serving.write("late", vip)
+        trial.sees(lambda: f"tcp/{vip}:80 in place of ours" in alarm(serving, first), "the alarm")
+        trial.hears(SECOND, announced=[vip])
+        trial.hears_nothing(passes=12)
+        assert "-r 10.1.2.2:80 -m" in table(first)
+        with trial.cure():
+            first.run(["ipvsadm", "-D", "-t", f"{vip}:80"])
+        trial.hears(FIRST, announced=[vip])
+        assert not alarm(serving, first)
+        (serving.services / "late.yaml").unlink()
+        trial.hears(withdrawn=[vip])
+        wait_until(lambda: vip not in table(first), 15, "the service to be removed")
+
+
+def alarm(serving: Serving, director: Director) -> str:
+    """What a director says of services that are not its own."""
+    return str(serving.asked(director)["conditions"].get("foreign service", ""))
 
 
 def test_fault_26_what_the_kernel_refuses_costs_that_vip_alone(serving: Serving, trial: Trial) -> None:

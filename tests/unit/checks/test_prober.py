@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from appliance.checks.prober import RETRY_S, SOURCES_KEPT_S, TunnelProber
+from appliance.checks.prober import RETRY_S, SOURCES_KEPT_S, Rhythm, TunnelProber
 from appliance.errors import KernelError
 from appliance.model.address import Address
 from appliance.model.check import ProbeAnswer, ProbeResult, ProbeTarget
@@ -74,10 +74,14 @@ class FakeWire:
         return [asked for to, asked in self.asked if to == backend and asked.flags == SYN]
 
 
-def play(story: Callable[[FakeWire, TunnelProber], Coroutine[Any, Any, None]], max_per_s: float = 1000.0) -> None:
+def play(
+    story: Callable[[FakeWire, TunnelProber], Coroutine[Any, Any, None]],
+    max_per_s: float = 1000.0,
+    retry_s: float = 1.0,
+) -> None:
     async def run() -> None:
         wire = FakeWire()
-        prober = TunnelProber(1.0, 0.5, max_per_s, asyncio.get_running_loop().time, wire)
+        prober = TunnelProber(Rhythm(1.0, 0.5, max_per_s, retry_s, 2), asyncio.get_running_loop().time, wire)
         await story(wire, prober)
 
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
@@ -275,3 +279,60 @@ def test_the_routes_are_asked_for_the_source_now_and_then() -> None:
         assert 4 <= wire.sources <= 6
 
     play(story)
+
+
+def fell(results: list[ProbeResult], target: ProbeTarget) -> list[ProbeAnswer]:
+    return [each.answer for each in results if each.target == target and each.answer is not ProbeAnswer.ACCEPTED]
+
+
+def test_after_a_first_failure_the_others_come_soon() -> None:
+    async def story(wire: FakeWire, prober: TunnelProber) -> None:
+        prober.follow([ONE, TWO], ())
+        await collect(prober, 3.0)
+        wire.flags[ONE.backend] = RST
+        first = await _until_failed(prober)
+        assert first < 1.1
+        assert len(fell(await collect(prober, 0.3), ONE)) == 2, "fall is 3: two more of them, 0.1 s apart"
+
+    play(story, retry_s=0.1)
+
+
+def test_who_stays_dead_is_asked_at_the_usual_pace() -> None:
+    async def story(wire: FakeWire, prober: TunnelProber) -> None:
+        prober.follow([ONE, TWO], ())
+        wire.flags[ONE.backend] = RST
+        await collect(prober, 3.0)
+        before = len(wire.probes(ONE.backend))
+        await collect(prober, 10.0)
+        assert 9 <= len(wire.probes(ONE.backend)) - before <= 11
+
+    play(story, retry_s=0.1)
+
+
+def test_where_everybody_falls_silent_nobody_is_asked_again_before_all_others_were_and_the_load_is_soon_as_before() -> (
+    None
+):
+    many = [ProbeTarget(WEB, ip_address(f"10.1.1.{number}")) for number in range(50)]
+
+    async def story(wire: FakeWire, prober: TunnelProber) -> None:
+        prober.follow(many, ())
+        await collect(prober, 3.0)
+        wire.asked.clear()
+        wire.flags = {each.backend: None for each in many}
+        failed = Counter[ProbeTarget]()
+        for result in await collect(prober, 4.0):
+            failed[result.target] += result.answer is ProbeAnswer.SILENT
+            assert max(failed.values()) - min(failed[each] for each in many) <= 1
+        assert len(wire.asked) <= 2 * 50 * (4 + 2), "a SYN and an RST each: two rounds more than usual"
+        assert min(failed.values()) >= 4
+
+    play(story, retry_s=0.1)
+
+
+async def _until_failed(prober: TunnelProber) -> float:
+    """Seconds until something failed."""
+    loop = asyncio.get_running_loop()
+    started_s = loop.time()
+    while all(each.answer is ProbeAnswer.ACCEPTED for each in await collect(prober, 0.05)):
+        assert loop.time() - started_s < 10.0
+    return loop.time() - started_s

@@ -116,3 +116,43 @@ def test_the_pause_leads_to_the_next_turn_and_not_past_it(number: int) -> None:
     pause_s = rota.next_in_s()
     assert not rota.due(pause_s * 0.9)
     assert rota.due(pause_s * 1.001)
+
+
+def test_in_a_hurry_everybody_is_asked_sooner_and_in_the_same_order() -> None:
+    rota = Rota(1.0, 1000.0, hurried_s=0.1)
+    rota.add(targets(5))
+    turns(rota, 0.0, 2.05)
+    rota.hurry(2, 2.05)
+    hurried = turns(rota, 2.06, 2.3)
+    assert 2 * 5 <= len(hurried) <= 2 * 5 + 1, "two rounds, then the usual pace"
+    order = [target for _, target in hurried]
+    assert set(order[:5]) == set(order[5:10]) == set(targets(5))
+
+
+def test_in_a_hurry_the_limit_holds_as_well() -> None:
+    rota = Rota(1.0, 100.0, hurried_s=0.1)
+    rota.add(targets(50))
+    turns(rota, 0.0, 2.0)
+    rota.hurry(2, 2.0)
+    assert len(turns(rota, 2.0, 3.0)) <= 100 + 5
+
+
+def test_a_hurry_that_could_only_be_slower_changes_nothing() -> None:
+    rota = Rota(1.0, 100.0, hurried_s=0.1)
+    rota.add(targets(1000))
+    turns(rota, 0.0, 2.0)
+    rota.hurry(2, 2.0)
+    assert 190 <= len(turns(rota, 2.0, 4.0)) <= 201
+
+
+def test_however_often_packets_get_lost_a_fifth_of_the_time_is_spent_in_a_hurry_at_most() -> None:
+    rota = Rota(1.0, 10_000.0, hurried_s=0.1)
+    rota.add(targets(10))
+    seen = 0
+    for number in range(1000):
+        now_s = number * 0.01
+        rota.hurry(2, now_s)
+        seen += len(rota.due(now_s))
+    usual, hurried = 10, 100
+    assert seen <= 10 * (0.8 * usual + 0.25 * hurried), "a second in a hurry has ten times as many turns"
+    assert seen > 10 * usual * 1.5, "the checker would see one that never hurries"

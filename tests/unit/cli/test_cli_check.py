@@ -53,3 +53,44 @@ def test_a_mistake_in_the_services_is_told_in_exactly_these_words(
 
 def test_there_are_such_mistakes() -> None:
     assert {path.parent.name for path in SERVICES} >= {"vip_outside_pools", "duplicate_vip_port", "network_as_vip"}
+
+
+def test_a_file_can_be_checked_as_if_it_lay_where_it_will(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its relative paths are those of its place, where the services already lie."""
+    shutil.copytree(CONFIG / "good", tmp_path / "etc")
+    waiting = tmp_path / "waiting.yaml"
+    (tmp_path / "etc/appliance.yaml").rename(waiting)
+    assert check(waiting) == 2
+    capsys.readouterr()
+
+    with pytest.raises(SystemExit) as ended:
+        main(["check", "--as", str(tmp_path / "etc/appliance.yaml"), str(waiting)])
+    assert (ended.value.code, capsys.readouterr().out) == (0, f"{waiting}: correct: 2 pools, 2 peers, 1 service\n")
+
+
+def ipam_file(folder: Path, addresses: str) -> Path:
+    path = folder / "ipam.yaml"
+    path.write_text(f"ipam: {{pools: [{{name: a, addresses: [{addresses}]}}]}}\n")
+    return path
+
+
+def test_a_configuration_of_the_allocator_alone_is_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = ipam_file(tmp_path, "10.50.0.0/24")
+    assert check(path) == 0
+    assert capsys.readouterr().out == f"{path}: correct: 1 pool\n"
+    assert check(ipam_file(tmp_path, "10.50.0.0/24, 10.50.0.7-10.50.0.9")) == 2
+    assert f"{path}:1: ipam.pools[0].addresses[1]: 10.50.0.7-10.50.0.9 overlaps" in capsys.readouterr().out
+
+
+def test_the_allocators_pools_are_checked_against_those_of_a_node(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is given must be announced by the nodes, and be nobody's own address."""
+    shutil.copytree(CONFIG / "good", tmp_path, dirs_exist_ok=True)
+    assert check(tmp_path / "appliance.yaml", ipam_file(tmp_path, "10.50.0.0/24")) == 0
+    capsys.readouterr()
+    path = ipam_file(tmp_path, "10.0.0.0/24")
+    assert check(tmp_path / "appliance.yaml", path) == 2
+    out = capsys.readouterr().out
+    assert f"{path}: 10.0.0.0/24 of pool a holds 10.0.0.1 of bgp.peers[0].address" in out
+    assert "is in none of the networks of pools" in out

@@ -1,6 +1,7 @@
 """``balanced manifests``: objects on standard output, and nothing but what is checked in them."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.cli.main import main
+from appliance.config.load import load_ipam
 from appliance.errors import ConfigError
 from appliance.manifests import render
 from appliance.manifests.render import render_director
@@ -73,3 +75,34 @@ def test_the_same_values_give_the_same_bytes() -> None:
     """I6."""
     make: Callable[[], str] = lambda: render_director("lb", "net")  # noqa: E731 - said twice below
     assert make() == make()
+
+
+def ipam(*arguments: str) -> int:
+    return run("ipam", "--image", "registry.example.com/balanced:0.1.0", *arguments)
+
+
+def test_the_allocators_run_twice_with_a_configuration_that_is_correct(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """And with the account, the Lease and the ports that the configuration names."""
+    assert ipam("--pool", "10.50.0.0/24", "--pool", "2001:db8:50::1-2001:db8:50::ff") == 0
+    found = {each["kind"]: each for each in objects(capsys.readouterr().out)}
+    path = tmp_path / "ipam.yaml"
+    path.write_text(found["ConfigMap"]["data"]["ipam.yaml"])
+    config = load_ipam(path)
+    assert [str(each) for each in config.pools[0].addresses] == ["10.50.0.0/24", "2001:db8:50::1-2001:db8:50::ff"]
+    spec = found["Deployment"]["spec"]
+    assert spec["replicas"] == 2
+    (container,) = spec["template"]["spec"]["containers"]
+    assert {each["containerPort"] for each in container["ports"]} == {config.metrics_port, config.health_port}
+    assert container["command"][-1] == "/etc/balanced/ipam.yaml"
+    assert found["Role"]["rules"][1]["resourceNames"] == [config.lease.name]
+    assert found["Role"]["metadata"]["namespace"] == config.lease.namespace
+
+
+@pytest.mark.parametrize("pool", ["", "10.50.0.1/24", "x", "10.0.0.1-y", '"]\nipam: {}', "fe80::1%a-fe80::2%a"])
+def test_a_pool_that_is_none_is_refused(pool: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ipam("--pool", pool) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("--pool: ")

@@ -80,6 +80,9 @@ def test_what_lies_outside_the_pools_is_not_in_any_plan() -> None:
         pytest.param(replace(WEB, owner="default/api"), "owner default/web -> default/api", id="owner"),
         pytest.param(replace(WEB, tunnel=Tunnel(TunnelType.GRE)), "tunnel ipip -> gre", id="tunnel"),
         pytest.param(
+            replace(WEB, tunnel=Tunnel(TunnelType.GUE, 6080)), "tunnel ipip -> gue:6080", id="tunnel with a port"
+        ),
+        pytest.param(
             replace(WEB, backends=(Backend(ip_address("10.1.0.2"), 3),)),
             "backend 10.1.0.1 gone, backend 10.1.0.2 new -> weight 3",
             id="another backend",

@@ -18,9 +18,9 @@ def full(tmp_path: Path) -> Path:
     return tmp_path / "appliance.yaml"
 
 
-def rendered(path: Path, capsys: pytest.CaptureFixture[str]) -> str:
+def rendered(path: Path, capsys: pytest.CaptureFixture[str], *options: str) -> str:
     with pytest.raises(SystemExit) as caught:
-        main(["render", str(path)])
+        main(["render", str(path), *options])
     assert not caught.value.code
     return capsys.readouterr().out
 
@@ -48,3 +48,16 @@ def test_a_mistake_is_told_and_nothing_is_printed(capsys: pytest.CaptureFixture[
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "did you mean communities?" in captured.err
+
+
+def test_the_guard_is_printed_with_the_services_of_the_files(full: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    services = full.parent / "services"
+    for each in services.iterdir():
+        each.unlink()
+    (services / "web.yaml").write_text("{vip: 10.50.0.1, ports: [80], backends: [10.1.0.1], new_flows_per_s: 5}")
+    text = rendered(full, capsys, "--guard")
+    assert text.startswith("table inet balanced\n")
+    assert "10.50.0.1 . 6 . 80" in text
+    assert "10.50.0.0/24" in text
+    full.write_text(full.read_text().replace("guard:\n  enabled: true", "guard:\n  enabled: false"))
+    assert rendered(full, capsys, "--guard").startswith("# guard.enabled is false")

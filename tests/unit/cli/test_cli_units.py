@@ -46,3 +46,18 @@ def test_the_last_will_that_is_installed_is_the_one_that_was_tested(
 
     installed = tmp_path / "root/usr/local/lib/balanced/last_will.py"
     assert installed.read_text() == (Path(__file__).parents[3] / "appliance/last_will.py").read_text()
+
+
+def test_a_dry_run_says_the_same_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "appliance.yaml").write_text(CONFIG)
+    options = ["--config", str(tmp_path / "appliance.yaml"), "--as", "/etc/balanced/appliance.yaml"]
+    with pytest.raises(SystemExit):
+        main(["units", str(tmp_path / "root"), "--dry-run", *options])
+    foreseen = capsys.readouterr().out
+
+    assert not (tmp_path / "root").exists()
+    with pytest.raises(SystemExit):
+        main(["units", str(tmp_path / "root"), *options])
+    assert capsys.readouterr().out == foreseen
+    unit = tmp_path / "root/etc/systemd/system/balanced-director.service"
+    assert "--config /etc/balanced/appliance.yaml" in unit.read_text()

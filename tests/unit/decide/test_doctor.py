@@ -180,8 +180,10 @@ WRONG = [
     ),
     pytest.param("open ports", {"guarded": None}, Grade.WARN, "is not known", "nft list", id="guard not known"),
     pytest.param(
-        "rivals", {"kube_proxy": True}, Grade.FAIL, "kube-proxy in IPVS mode", "another mode", id="kube-proxy"
+        "rivals", {"kube_proxy": True}, Grade.FAIL, "kube-proxy in IPVS mode", "ipMode: Proxy", id="kube-proxy"
     ),
+    pytest.param("guard", {"guard": "ENOENT"}, Grade.FAIL, "ENOENT", "libnftables1", id="no libnftables"),
+    pytest.param("guard", {"guard": None}, Grade.WARN, "disabled", "guard.enabled: true", id="guard disabled"),
     pytest.param("reading", {"unread": ("list addresses: EPERM",)}, Grade.WARN, "EPERM", "as root", id="unread"),
 ]
 
@@ -247,3 +249,9 @@ def test_the_worst_finding_is_the_verdict() -> None:
     grades = [Grade.OK, Grade.FAIL, Grade.WARN]
     assert verdict(Finding("", grade, "") for grade in grades) is Grade.FAIL
     assert verdict([]) is Grade.OK
+
+
+@pytest.mark.parametrize(("guarded", "text"), [(True, "its table is in force"), (False, "no table of ours stands yet")])
+def test_whether_the_guard_is_in_force_is_told(guarded: bool, text: str) -> None:  # noqa: FBT001 - a case
+    (found,) = (each for each in diagnose(replace(WELL, guarded=guarded)) if each.check == "guard")
+    assert found.text.endswith(text)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.decide.guard import GuardPolicy, guard, stands
+from appliance.decide.guard import Gaps, GuardPolicy, drift, gaps, guard, stands, terms
 from appliance.model.desired import DesiredService
 from appliance.model.guard import FlowLimit, Guard, GuardRule, ObservedGuard, Refusal
 from appliance.model.service import Protocol
@@ -111,6 +111,66 @@ def test_what_stands_in_the_kernel_and_was_never_let_through_stays_closed() -> N
 )
 def test_i1_a_guard_stands_only_when_it_was_read_so(observed: ObservedGuard, *, standing: bool) -> None:
     assert stands(Guard(), observed) is standing
+
+
+TWO = guard((WEB, TLS, WEB6, OTHER), POLICY)
+
+
+@pytest.mark.parametrize(
+    ("observed", "concerned"),
+    [
+        pytest.param(ObservedGuard(), TWO.vips, id="no table: every VIP"),
+        pytest.param(ObservedGuard(TWO), TWO.vips, id="a rule was changed: every VIP"),
+        pytest.param(ObservedGuard(replace(TWO, own=frozenset({addr("10.50.0.9")})), intact=True), TWO.vips, id="own"),
+        pytest.param(ObservedGuard(replace(TWO, pools=()), intact=True), TWO.vips, id="pools: every VIP"),
+        pytest.param(ObservedGuard(guard((WEB, TLS, WEB6), POLICY), intact=True), {OTHER.key.vip}, id="one VIP lacks"),
+        pytest.param(ObservedGuard(guard((WEB, WEB6, OTHER), POLICY), intact=True), {TLS.key.vip}, id="one port lacks"),
+        pytest.param(ObservedGuard(TWO, intact=True), set(), id="as wanted: none"),
+    ],
+)
+def test_a_gap_concerns_the_vips_that_it_is_about(observed: ObservedGuard, concerned: set[object]) -> None:
+    found = gaps(TWO, observed)
+    assert {vip for vip in TWO.vips if found.of(vip)} == concerned
+    assert bool(found) == bool(concerned) == (not stands(TWO, observed))
+    assert not Gaps()
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        pytest.param(ObservedGuard(), "table gone or its rules changed -> as it was made", id="no table"),
+        pytest.param(ObservedGuard(guard((WEB, WEB6, OTHER), POLICY), True), f"{TLS.key}: closed -> open", id="closed"),
+        pytest.param(
+            ObservedGuard(guard((replace(WEB, source_ranges=(net("192.0.2.0/24"),)), TLS, WEB6, OTHER), POLICY), True),
+            f"{WEB.key}: open to 1 networks -> open",
+            id="narrowed",
+        ),
+        pytest.param(
+            ObservedGuard(guard((replace(WEB, new_flows_per_s=7), TLS, WEB6, OTHER), POLICY), True),
+            f"{WEB.key}: open, 7 new flows a second -> open",
+            id="limited",
+        ),
+        pytest.param(
+            ObservedGuard(replace(TWO, vips=frozenset()), True),
+            "its VIPs, pools or own addresses changed -> as they were",
+            id="VIPs",
+        ),
+        pytest.param(
+            ObservedGuard(replace(TWO, rules=frozenset()), True),
+            f"{WEB.key}: closed -> open, {TLS.key}: closed -> open, {OTHER.key}: closed -> open, 1 more",
+            id="many: three, and how many more",
+        ),
+    ],
+)
+def test_drift_is_told_old_to_new(made: ObservedGuard, told: str) -> None:
+    assert drift(TWO, made) == told
+
+
+def test_the_guard_goes_by_a_services_owner_ranges_and_limit_alone() -> None:
+    assert terms(WEB) == terms(replace(WEB, backends=(), scheduler="rr", drain_s=1.0))
+    asked = (None, WEB, replace(WEB, owner="x"), replace(WEB, source_ranges=(net("192.0.2.0/24"),)))
+    others = (replace(WEB, new_flows_per_s=1),)
+    assert len({terms(each) for each in (*asked, *others)}) == len(asked) + len(others)
 
 
 services = st.builds(

@@ -132,9 +132,10 @@ def test_i7_after_a_restart_every_holder_keeps_what_it_holds(claims: list[Desire
 
 @pytest.mark.parametrize("asks", [{"source_ranges": (net("192.0.2.0/24"),)}, {"new_flows_per_s": 100}])
 def test_what_is_asked_for_and_not_enforced_is_said(asks: dict[str, object]) -> None:
-    """Whoever writes a range relies on it."""
+    """Whoever writes a range relies on it, also where the guard is disabled."""
     service = replace(WEB, **asks)  # type: ignore[arg-type]  # one field or the other
-    desired = merge([Snapshot("file", (service, TLS))], POOLS)
+    assert not merge([Snapshot("file", (service, TLS))], POOLS).notes
+    desired = merge([Snapshot("file", (service, TLS))], POOLS, guarded=False)
 
     (note,) = desired.notes
     assert str(note).startswith("web.yaml:1: source ranges and limits of new flows: everybody reaches tcp/10.50.0.1:80")

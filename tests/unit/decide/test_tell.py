@@ -98,7 +98,12 @@ def test_a_problem_is_told_once_to_whom_it_concerns() -> None:
 
 
 def test_only_what_an_owner_should_look_at_is_a_warning() -> None:
-    assert {each.value for each in Reason if each.is_warning} == {"Withdrawn", "NotAnnounced", "Refused"}
+    assert {each.value for each in Reason if each.is_warning} == {
+        *("Withdrawn", "NotAnnounced", "Refused"),
+        *("OutOfLoadBalancerIP", "IPRequestCriteriaNotMet", "NoSuitableLoadBalancerIP"),
+        *("LoadBalancerIPSharingConflict", "ForeignLoadBalancerClass", "ForeignLoadBalancerIP"),
+        *("TunnelRefused", "TunnelFailed"),
+    }
 
 
 def test_owners_hear_of_a_silence_once_it_has_stood_and_once_for_each_reason() -> None:

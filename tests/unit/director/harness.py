@@ -19,6 +19,7 @@ from appliance.model.address import Address
 from appliance.model.desired import Backend, DesiredService, Snapshot, canonical
 from appliance.model.service import Protocol, ServiceFlag, ServiceKey
 from appliance.telemetry.journal import Journal
+from tests.fakes.guard import FakeGuard
 from tests.fakes.host import FakeHost
 from tests.fakes.kernel import FakeIpvs, FakeRoutes, FakeVips
 from tests.fakes.outside import FakeMonitor, FakeRouter, FakeSource
@@ -55,6 +56,7 @@ class Node:
         self.publisher: Publisher | None = None
         self.prober: FakeProber | None = None
         self.host: FakeHost | None = None
+        self.guard: FakeGuard | None = None
         self.on_pass: Callable[[Context, Scope, Ending], None] | None = None
         self.log = io.StringIO()
         self.settings = Settings("d1", (POOL,), directory, GatePolicy(rise=3, apart_s=0.2), drain_time_s=30.0)
@@ -71,6 +73,7 @@ class Node:
             self.publisher,
             self.prober,
             self.host,
+            self.guard,
         )
         clock = asyncio.get_running_loop().time
         return Director(self.settings, ports, Journal(self.log, prefix=False), clock, clock, on_pass=self.on_pass)

@@ -10,7 +10,8 @@ from tests.unit.director.harness import Node
 
 
 def scraper(node: Node, director: Director, *, destinations: bool = True) -> Scraper:
-    return Scraper(director.context, FakeCounting(node.ipvs), "0.1.0", destinations=destinations)
+    counting = FakeCounting(node.ipvs)
+    return Scraper(director.context, counting, "0.1.0", destinations=destinations, guard=node.guard)
 
 
 async def scraped(scraping: Scraper) -> str:

@@ -10,9 +10,9 @@ import pytest
 
 from appliance.director.loop import Director
 from appliance.ipvs.outcome import outcome
-from appliance.model.plan import AddDestination, AddService, ServiceStep, SetService, StepResult
+from appliance.model.plan import AddDestination, AddService, RemoveService, ServiceStep, SetService, StepResult
 from tests.fakes.kernel import FakeIpvs
-from tests.unit.director.harness import OTHER_VIP, VIP, Node, until, web
+from tests.unit.director.harness import OTHER_VIP, VIP, Node, key, until, web
 
 Play = Callable[[Coroutine[Any, Any, None]], None]
 Kind = type[AddService] | type[AddDestination] | type[SetService]
@@ -153,5 +153,51 @@ def test_a_link_that_cannot_be_made_is_tried_again_when_links_change(node: Node,
             node.monitor.report()
             assert await until(lambda: node.router.held) < 1.0
             assert "kernel link" not in director.context.standing.all
+
+    play(story())
+
+
+SERVICE_STEPS = 5  # of a service with three backends: itself, its destinations, its scheduler
+
+
+@pytest.mark.parametrize("error", [errno.ENOMEM, errno.EINVAL, errno.ENOBUFS], ids=lambda error: errno.errorcode[error])
+@pytest.mark.parametrize("failing", range(1, SERVICE_STEPS + 1))
+def test_fault_26_what_fails_at_k_of_n_costs_that_vip_alone_and_is_made_whole(
+    node: Node, play: Play, failing: int, error: int
+) -> None:
+    """The step is refused for a while; not once is the VIP announced by halves, and the other VIP does not notice."""
+
+    async def story() -> None:
+        async with node.running() as director:
+            node.want(web(OTHER_VIP))
+            await until(lambda: node.router.held == {OTHER_VIP})
+            node.ipvs.fail_step(failing, error)
+            node.want(web(), web(OTHER_VIP))
+            await until(lambda: errno.errorcode[error] in condition(director))
+            assert node.router.held == {OTHER_VIP}
+            await until(lambda: node.router.held == {VIP, OTHER_VIP})
+            assert node.router.history == [frozenset({OTHER_VIP}), frozenset({VIP, OTHER_VIP})]
+            assert len(node.ipvs.dump()[key()].destinations) == SERVICE_STEPS - 2
+            assert node.ipvs.dump()[key()].service.scheduler == "mh"
+            assert not condition(director)
+
+    play(story())
+
+
+@pytest.mark.parametrize("error", [errno.ENOMEM, errno.EINVAL], ids=lambda error: errno.errorcode[error])
+@pytest.mark.parametrize("failing", range(1, SERVICE_STEPS))
+def test_fault_26_a_repair_that_fails_at_k_of_n_withdraws_that_vip_within_a_second(
+    node: Node, play: Play, failing: int, error: int
+) -> None:
+    """Of an announced VIP the service is loaded under its own scheduler, so there is one step less."""
+
+    async def story() -> None:
+        async with node.running():
+            node.want(web(), web(OTHER_VIP))
+            await until(lambda: node.router.held == {VIP, OTHER_VIP})
+            node.ipvs.apply([RemoveService(key())])
+            node.ipvs.fail_step(failing, error)
+            assert await until(lambda: node.router.held == {OTHER_VIP}) < 1.0
+            await until(lambda: node.router.held == {VIP, OTHER_VIP}, within_s=20)
 
     play(story())

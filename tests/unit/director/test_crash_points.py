@@ -182,7 +182,11 @@ async def play(directory: Path, before: Services, after: Services) -> int:
     assert isinstance(link, MortalVips)
     del ipvs.toll, link.toll  # which belong to that world, not to what stands there
 
+    record = directory / "claims"  # it lives as long as the kernel's table does
+    claims = record.read_bytes() if record.exists() else b""
+
     def begun() -> World:
+        record.write_bytes(claims)
         again = World(directory, before, after)
         again.stand(copy.deepcopy(ipvs), copy.deepcopy(link), held)
         return again

@@ -1,5 +1,7 @@
 """An operator's drain, on fakes and virtual time: de-preferred at once, withdrawn when nobody comes, kept on disk."""
 
+import asyncio
+import errno
 from collections.abc import Callable, Coroutine
 from ipaddress import ip_address
 from pathlib import Path
@@ -12,8 +14,10 @@ from appliance.director.draining import leave
 from appliance.director.loop import Director
 from appliance.director.operator import DrainOrder, UndrainOrder
 from appliance.director.status import status
-from appliance.errors import BirdUnreachable, ControlError
+from appliance.errors import BirdRejected, BirdUnreachable, ControlError
 from appliance.model.desired import Snapshot
+from appliance.model.routing import Announcement, Routing
+from tests.fakes.outside import FakeRouter
 from tests.unit.director.harness import OTHER_VIP, VIP, Node, key, until, web
 
 Play = Callable[[Coroutine[Any, Any, None]], None]
@@ -282,5 +286,86 @@ def test_fault_12_an_operator_who_confirms_is_told_what_goes(node: Node, play: P
             ordered = await director.operator.confirm(None, "alice")
             assert ordered.done == f"obeyed: {VIP}, {OTHER_VIP}, {THIRD_VIP} will go"
             await announced(node)
+
+    play(story())
+
+
+def test_an_order_is_obeyed_before_the_kernel_is_read(node: Node, play: Play) -> None:
+    async def story() -> None:
+        async with node.running() as director:
+            node.want(web(), web(OTHER_VIP))
+            await announced(node, VIP, OTHER_VIP)
+            node.ipvs.fail_readings(errno.ENOBUFS)
+            await director.operator.drain(DrainOrder(), "alice")
+            assert await until(lambda: node.router.depreferred == {VIP, OTHER_VIP}) < 0.1
+            await director.operator.drain(DrainOrder(vip=str(VIP), now=True), "alice")
+            assert await until(lambda: node.router.held == {OTHER_VIP}) < 0.1
+            await director.operator.undrain(UndrainOrder(), "alice")
+            assert await until(lambda: not node.router.depreferred) < 0.1
+            assert node.router.held == {OTHER_VIP}, "what was withdrawn has to be proven first"
+            assert f"withdrawing VIP={VIP}" in node.log.getvalue()
+
+    play(story())
+
+
+class UnwillingRouter(FakeRouter):
+    """A BIRD whose configuration does not parse: what has to go goes by ``disable``, which takes the others along."""
+
+    broken = False
+
+    async def publish(self, announcement: Announcement) -> Routing:
+        if self.broken:
+            if self.held - announcement.vips:
+                self.held = self.depreferred = frozenset()
+            raise BirdRejected("configure check", 8002, "bird.conf:1 syntax error")
+        return await super().publish(announcement)
+
+
+def test_a_drain_that_bird_refuses_to_tell_of_ends_with_the_timeout_in_a_withdrawal(node: Node, play: Play) -> None:
+    node.router = router = UnwillingRouter()
+
+    async def story() -> None:
+        async with node.running() as director:
+            node.want(web())
+            await announced(node, VIP)
+            router.broken = True
+            await director.operator.drain(DrainOrder(), "alice")
+            assert 30 <= await until(lambda: not node.router.held, within_s=60) < 31
+            assert not node.router.depreferred
+            assert state(director) == "drained"
+
+    play(story())
+
+
+def test_a_drain_that_bird_tells_of_late_has_its_whole_wait_from_then_on(node: Node, play: Play) -> None:
+    node.router = router = UnwillingRouter()
+
+    async def story() -> None:
+        async with node.running() as director:
+            node.want(web())
+            await announced(node, VIP)
+            router.broken = True
+            await director.operator.drain(DrainOrder(), "alice")
+            await asyncio.sleep(20.0)
+            router.broken = False
+            await until(lambda: node.router.depreferred == {VIP})
+            assert SETTLE_S <= await until(lambda: not node.router.held) < SETTLE_S + 1
+
+    play(story())
+
+
+def test_now_covers_vips_that_are_held_because_a_snapshot_may_be_too_old_to_know_them(node: Node, play: Play) -> None:
+    async def story() -> None:
+        async with node.running():
+            node.want(web())
+            await announced(node, VIP)
+            await asyncio.sleep(2.0)  # the snapshot is on disk
+        node.router.held = frozenset({VIP, OTHER_VIP})
+        async with node.running() as director:
+            await until(lambda: director.context.memory.held_over == {OTHER_VIP})
+            await asyncio.sleep(2.0)
+            assert node.router.held == {VIP, OTHER_VIP}
+            await director.operator.drain(DrainOrder(now=True), "alice")
+            assert await until(lambda: not node.router.held) < 0.5
 
     play(story())

@@ -7,8 +7,8 @@ from ipaddress import ip_address
 from typing import Any
 
 from appliance.director.mend import MAX_REPAIRS_TOLD
-from appliance.model.plan import AddDestination, AddService, SetDestination
-from appliance.model.service import Destination, VirtualService
+from appliance.model.plan import AddDestination, SetDestination
+from appliance.model.service import Destination
 from tests.unit.director.harness import VIP, Node, key, until, web
 
 Play = Callable[[Coroutine[Any, Any, None]], None]
@@ -67,19 +67,6 @@ def test_a_service_that_drains_and_goes_is_no_repair(node: Node, play: Play) -> 
 
         assert REPAIR not in node.log.getvalue()
         assert node.router.history == [frozenset({VIP})]
-
-    play(story())
-
-
-def test_an_empty_service_made_by_hand_on_our_vip_is_removed_and_told(node: Node, play: Play) -> None:
-    async def story() -> None:
-        async with node.running():
-            node.want(web())
-            await until(lambda: node.router.held)
-            node.ipvs.apply([AddService(VirtualService(key(port=99), "rr"))])
-            await until(lambda: key(port=99) not in node.ipvs.dump())
-
-        assert "service not wanted" in node.log.getvalue()
 
     play(story())
 

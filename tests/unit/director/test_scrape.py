@@ -23,8 +23,8 @@ from appliance.model.plan import AddService
 from appliance.model.routing import Announcement, Routing
 from appliance.model.service import VirtualService
 from appliance.telemetry import metrics
-from appliance.telemetry.metrics import METRICS
 from tests.fakes.counting import FakeCounting
+from tests.fakes.guard import FakeGuard
 from tests.fakes.outside import FakeRouter
 from tests.fakes.probing import FakeProber
 from tests.fakes.publisher import FakePublisher
@@ -81,11 +81,12 @@ def test_a_small_node_scraped_reads_so(node: Node, play: Play) -> None:
 def test_every_metric_of_the_table_occurs_once_it_has_something_to_say(node: Node, play: Play) -> None:
     node.publisher = FakePublisher()
     node.prober = FakeProber(interval_s=0.1)
+    node.guard = FakeGuard()
 
     async def story() -> None:
         async with node.running() as director:
             node.source.say(SourceError("away"))
-            node.want(web())
+            node.want(replace(web(), new_flows_per_s=5))
             await until(lambda: node.router.held)
             await until(lambda: not director.context.record.untold_s)
             node.ipvs.flush()
@@ -100,7 +101,26 @@ def test_every_metric_of_the_table_occurs_once_it_has_something_to_say(node: Nod
             found = await page(scraper(node, director))
         # The parser takes the end off a counter's name.
         names = {family.name for family in found.families}
-        assert names == {metric.name.removesuffix("_total") for metric in METRICS}
+        assert names == {metric.name.removesuffix("_total") for metric in metrics.OWN + metrics.INHERITED}
+
+    play(story())
+
+
+def test_the_guard_says_what_it_kept_from_each_vip(node: Node, play: Play) -> None:
+    node.guard = guard = FakeGuard()
+
+    async def story() -> None:
+        async with node.running() as director:
+            node.want(web(), replace(web(OTHER_VIP), new_flows_per_s=5))
+            await until(lambda: node.router.held == {VIP, OTHER_VIP})
+            guard.refuse(VIP, 7)
+            found = await page(scraper(node, director))
+            assert found.value("balanced_director_guard_refused_packets_total", vip=str(VIP)) == 7
+            assert found.labels("balanced_director_guard_limited_flows_total", "vip") == [str(OTHER_VIP)]
+            guard.fail_readings(errno.ENOBUFS)
+            found = await page(scraper(node, director))
+            assert found.values("balanced_director_guard_refused_packets_total") == []
+            assert "counters guard" in director.context.standing.all
 
     play(story())
 

@@ -110,6 +110,25 @@ def test_no_session_established_is_isolation(node: Node, play: Play) -> None:
     play(story())
 
 
+def test_fault_30_the_journal_tells_once_that_the_node_is_isolated_and_once_that_it_is_no_more(
+    node: Node, play: Play
+) -> None:
+    node.router = router = LonelyRouter()
+
+    async def story() -> None:
+        async with node.running() as director:
+            node.want(web())
+            await until(lambda: director.context.memory.passes > 15)
+            router.up = True
+            await until(lambda: not now(director).degraded)
+        told = [line for line in node.log.getvalue().splitlines() if "BGP session" in line or "isolated" in line]
+        assert len(told) == 2
+        assert "no BGP session is established" in told[0]
+        assert "isolated is well again" in told[1]
+
+    play(story())
+
+
 def test_one_session_of_two_is_no_isolation(node: Node, play: Play) -> None:
     node.router = router = LonelyRouter()
     router.up = True

@@ -46,7 +46,7 @@ def test_ready_is_said_once_the_first_full_pass_is_done(node: Node, play: Play) 
             assert director.context.memory.passes
             await until(lambda: node.router.held)
             assert told.count("READY=1") == 1
-            assert "WATCHDOG_USEC=15000000" in told
+            assert "WATCHDOG_USEC=12000000" in told
 
     play(story())
 
@@ -146,7 +146,7 @@ def test_what_systemd_missed_is_said_again(node: Node, play: Play) -> None:
         told.deaf = False
         supervision.passed(context, FULL, Ending.WAITING)
         assert told[0].startswith("STATUS=waiting")
-        assert told[1:] == ["READY=1", "WATCHDOG_USEC=15000000", "WATCHDOG=1"]
+        assert told[1:] == ["READY=1", "WATCHDOG_USEC=12000000", "WATCHDOG=1"]
 
     play(story())
 

@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 
 from appliance.model.observed import ObservedService
-from appliance.model.plan import AddDestination, AddService
-from appliance.model.service import Destination, ServiceKey, VirtualService
+from appliance.model.plan import AddDestination
+from appliance.model.service import Destination, ServiceKey
 from tests.fakes.kernel import FakeIpvs
 from tests.unit.decide.values import addr
 from tests.unit.director.harness import OTHER_VIP, VIP, Node, key, until, web
 
 Play = Callable[[Coroutine[Any, Any, None]], None]
-STRANGE = VirtualService(key(port=99), "rr")
 
 
 class Contradicting(FakeIpvs):
@@ -59,14 +58,14 @@ def test_fault_28_a_service_is_removed_only_where_two_readings_agree(node: Node,
     async def story() -> None:
         node.ipvs = kernel = Contradicting()
         async with node.running():
-            node.want(web())
+            node.want(web(), web(port=99))
             await until(lambda: node.router.held)
-            kernel.unsteady = {STRANGE.key}
-            node.ipvs.apply([AddService(STRANGE)])
+            kernel.unsteady = {key(port=99)}
+            node.want(web())
             await asyncio.sleep(120)
-            assert STRANGE.key in kernel.dump()
+            assert key(port=99) in kernel.dump()
             kernel.unsteady = set()
-            await until(lambda: STRANGE.key not in kernel.dump(), within_s=node.settings.drain_time_s + 10)
+            await until(lambda: key(port=99) not in kernel.dump(), within_s=node.settings.drain_time_s + 10)
 
     play(story())
 

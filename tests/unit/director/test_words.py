@@ -23,7 +23,7 @@ from appliance.model.plan import (
     SetService,
     Step,
 )
-from appliance.model.service import Forwarding, ServiceFlag
+from appliance.model.service import Forwarding, ServiceFlag, Tunnel, TunnelFlag, TunnelType
 from tests.unit.director.harness import VIP, key, web
 
 WEB = expect_service(web(backends=2))
@@ -77,6 +77,12 @@ def test_every_kind_of_step_is_in_the_list() -> None:
             replace(WEB, destinations=(replace(FIRST, forwarding=Forwarding.DIRECT),)),
             "10.1.0.1 direct/ipip weight 1 -> tunnel/ipip weight 1",
             id="forwarding",
+        ),
+        pytest.param(
+            SetDestination(key(), FIRST),
+            replace(WEB, destinations=(replace(FIRST, tunnel=Tunnel(TunnelType.GUE, 6080, TunnelFlag.CHECKSUM)),)),
+            "10.1.0.1 tunnel/gue:6080,csum weight 1 -> tunnel/ipip weight 1",
+            id="tunnel",
         ),
         pytest.param(
             SetDestination(key(), FIRST), None, "10.1.0.1 nothing -> tunnel/ipip weight 1", id="not read before"

@@ -16,6 +16,7 @@ from appliance.model.service import (
     Protocol,
     ServiceFlag,
     ServiceKey,
+    Tunnel,
     TunnelFlag,
     TunnelType,
     VirtualService,
@@ -164,6 +165,24 @@ def test_an_announcement_stands_when_vips_and_marks_are_as_told(routing: Routing
 def test_numbers_are_those_of_the_kernel(member: int, number: int) -> None:
     """include/uapi/linux/ip_vs.h and the IANA protocol numbers."""
     assert int(member) == number
+
+
+@pytest.mark.parametrize(
+    ("tunnel", "text", "over_ipv4", "over_ipv6"),
+    [
+        (Tunnel(), "ipip", 20, 40),
+        (Tunnel(TunnelType.GUE, 6080), "gue:6080", 32, 52),
+        (Tunnel(TunnelType.GUE, 6080, TunnelFlag.CHECKSUM), "gue:6080,csum", 32, 52),
+        (Tunnel(TunnelType.GUE, 6080, TunnelFlag.REMOTE_CHECKSUM), "gue:6080,remcsum", 40, 60),
+        (Tunnel(TunnelType.GRE), "gre", 24, 44),
+        (Tunnel(TunnelType.GRE, flags=TunnelFlag.CHECKSUM), "gre,csum", 28, 48),
+    ],
+    ids=str,
+)
+def test_a_tunnel_has_words_and_a_size(tunnel: Tunnel, text: str, over_ipv4: int, over_ipv6: int) -> None:
+    """Bytes in front of a packet; the lab measures them on real ones."""
+    assert str(tunnel) == text
+    assert (tunnel.header_bytes(4), tunnel.header_bytes(6)) == (over_ipv4, over_ipv6)
 
 
 def test_values_cannot_be_changed_and_can_be_counted() -> None:

@@ -51,6 +51,7 @@ annotation_values = (
             "always",
             "gre",
             "gue:6080",
+            "gue:6080,csum",
             "gue:",
         ]
     )

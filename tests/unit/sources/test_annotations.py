@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.model.desired import Announce, DesiredService, Note, Problem, ServiceDefaults
-from appliance.model.service import IPIP, ServiceFlag, Tunnel, TunnelType
+from appliance.model.service import IPIP, ServiceFlag, Tunnel, TunnelFlag, TunnelType
 from appliance.sources.kubernetes.annotations import PREFIX, READ, READ_BY_OTHERS, Terms, read_terms
 from appliance.sources.kubernetes.decoding import decode
 from appliance.sources.kubernetes.objects import Endpoints, Placed, Service, ServiceSpec
@@ -55,7 +55,10 @@ def test_a_service_without_annotations_gets_the_defaults() -> None:
         ("new-flows-per-second", "10000000", "new_flows_per_s", 10_000_000),
         ("tunnel-type", "ipip", "tunnel", IPIP),
         ("tunnel-type", "gre", "tunnel", Tunnel(TunnelType.GRE)),
+        ("tunnel-type", "gre,csum", "tunnel", Tunnel(TunnelType.GRE, 0, TunnelFlag.CHECKSUM)),
         ("tunnel-type", "gue:6080", "tunnel", Tunnel(TunnelType.GUE, 6080)),
+        ("tunnel-type", "gue:6080,csum", "tunnel", Tunnel(TunnelType.GUE, 6080, TunnelFlag.CHECKSUM)),
+        ("tunnel-type", "gue:6080,remcsum", "tunnel", Tunnel(TunnelType.GUE, 6080, TunnelFlag.REMOTE_CHECKSUM)),
     ],
 )
 def test_an_annotation_sets_its_field(name: str, text: str, field: str, value: object) -> None:
@@ -100,7 +103,7 @@ NUMBER = "write a whole number from"
         (
             "tunnel-type",
             "vxlan\x1b[2J\n",
-            "'vxlan\\x1b[2J\\n' is not a tunnel, the default is used (write ipip, gre, or one like gue:6080)",
+            "'vxlan\\x1b[2J\\n' is not a tunnel, the default is used (write ipip, gre, or one like gue:6080,csum)",
         ),
     ],
 )

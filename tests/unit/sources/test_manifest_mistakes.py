@@ -145,7 +145,15 @@ def with_one(key: str, value: str) -> str:
             "tunnel: gue needs the UDP port that the backends listen on (write one like gue:6080)",
         ),
         ("tunnel", "gue:65536", "tunnel: 65536 is not a port (write a whole number from 1 to 65535)"),
-        ("tunnel", "vxlan", "tunnel: vxlan is not a tunnel (write ipip, gre, or one like gue:6080)"),
+        *(
+            (
+                "tunnel",
+                text,
+                f"tunnel: {text} is not a tunnel (write ipip, gre, or one like gue:6080,csum)",
+            )
+            for text in ("ipip,csum", "gre,remcsum", "gre:6080", "gue:6080,", "gue:6080,csum,remcsum", "gue:6080,CSUM")
+        ),
+        ("tunnel", "vxlan", "tunnel: vxlan is not a tunnel (write ipip, gre, or one like gue:6080,csum)"),
         ("backend", "[]", "backend: unknown key (did you mean backends?)"),
         ("<<", "{}", "<<: unknown key (merge keys are not read; write the keys out)"),
     ],

@@ -55,6 +55,25 @@ def test_a_service_carries_its_backends_in_canonical_order_and_the_defaults() ->
     )
 
 
+OWN4, OWN6 = "10.1.0.1", "2001:db8:1::1"
+
+
+@pytest.mark.parametrize(
+    ("vips", "backends", "carried"),
+    [
+        pytest.param("10.50.0.1, '2001:db8:50::1'", f"{OWN4}, '{OWN6}'", [[OWN4], [OWN6]], id="both of both: its own"),
+        pytest.param("10.50.0.1, '2001:db8:50::1'", OWN4, [[OWN4], [OWN4]], id="one kind of backend: that one"),
+        pytest.param("10.50.0.1", f"{OWN4}, '{OWN6}'", [[OWN4, OWN6]], id="one kind of VIP: all of them"),
+    ],
+)
+def test_a_vip_of_a_dual_stack_service_gets_backends_of_its_own_version(
+    vips: str, backends: str, carried: list[list[str]]
+) -> None:
+    text = f"vip: [{vips}]\nports: [80]\nbackends: [{backends}]\n"
+    services = parse_manifest("web.yaml", text, ServiceDefaults()).services
+    assert [[str(backend.address) for backend in service.backends] for service in services] == carried
+
+
 @pytest.mark.parametrize(
     ("lines", "flags"),
     [

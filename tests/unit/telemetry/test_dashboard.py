@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from appliance.telemetry.metrics import METRICS, Kind
+from appliance.telemetry.metrics import Kind
+from appliance.telemetry.reference import METRICS
 
 DASHBOARD = json.loads((Path(__file__).parents[3] / "templates" / "grafana" / "director.json").read_text())
 NAMES = {metric.name for metric in METRICS if metric.kind is not Kind.HISTOGRAM} | {

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from appliance.telemetry.exposition import LINES_AT_ONCE, MAX_LABEL_CHARACTERS, Family, labels, text
-from appliance.telemetry.metrics import METRICS, Kind, Metric
+from appliance.telemetry.metrics import Kind, Metric
+from appliance.telemetry.reference import METRICS
 
 GAUGE = Metric("a_gauge", Kind.GAUGE, 'A "quoted" help\\with\nsigns.', ("name",))
 

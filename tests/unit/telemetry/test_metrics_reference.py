@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from appliance.telemetry.metrics import METRICS
-from appliance.telemetry.reference import reference
+from appliance.telemetry.reference import METRICS, reference
 
 WRITTEN = Path(__file__).parents[3] / "docs" / "reference" / "metrics.md"
 

@@ -33,7 +33,7 @@ class Recorder:
     async def __aexit__(self, *_: object) -> None:
         pass
 
-    async def send(self, method: str, path: str, body: Mapping[str, object]) -> bytes:
+    async def send(self, method: str, path: str, body: Mapping[str, object], *, by_key: bool = False) -> bytes:  # noqa: ARG002 - a patch of an Event has no keys
         self.sent.append((method, path, body))
         return b"{}"
 
