@@ -12,14 +12,23 @@ SOAK_S ?= 600
 # What building the journal's C extension takes.
 JOURNAL_PACKAGES := gcc libsystemd-dev pkg-config python3-dev
 PACKAGES := user-mode-linux bird2 ipvsadm keepalived iproute2 tcpdump curl kmod procps iputils-ping openssl nftables \
-  python3-venv systemd $(JOURNAL_PACKAGES)
+  python3-venv systemd containerd runc busybox-static iptables $(JOURNAL_PACKAGES)
+
+CACHE := $(or $(BALANCED_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/balanced-appliance)
+# What makes an image: Debian's root, the disk without loop devices, and the machine that Ansible works on.
+ROOT_PACKAGES := mmdebstrap uidmap fakeroot debian-archive-keyring
+IMAGE_PACKAGES := $(ROOT_PACKAGES) gdisk mtools e2fsprogs zstd packer qemu-system-x86 qemu-utils ovmf openssh-client
+# Ansible and testinfra, apart from the product's environment. Their versions are in image/requirements.lock.
+IMAGE_TOOLS := $(CACHE)/image-tools
+# The Debian release of the nodes that `make wheelhouse` is for.
+RELEASE ?= trixie
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv setup birds kube lint unit golden contract lab faults test soak demo bench clean
+.PHONY: help venv setup birds kube lint unit golden contract lab faults test soak storm demo bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: $(VENV) ## make .venv, with the balanced command and every tool in it
 	@:
@@ -41,11 +50,12 @@ birds: venv ## fetch every supported BIRD version into a cache outside the tree
 kube: venv ## make a kube-apiserver and etcd in a cache outside the tree, where KUBEBUILDER_ASSETS names none
 	@$(BIN)/python -m tests.kube.assets
 
-lint: venv ## ruff, mypy, import-linter
+lint: venv image-tools ## ruff, mypy, import-linter, ansible-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@cd ansible && PATH="$(IMAGE_TOOLS)/bin:$$PATH" ansible-lint --offline --profile production --nocolor
 
 unit: venv ## unit tests: no network, no kernel, no other program
 	$(BIN)/python -m pytest tests/unit
@@ -70,11 +80,37 @@ soak: venv setup birds ## ten minutes of random faults, judged from outside (SOA
 	@SOAK_S=$(SOAK_S) $(BIN)/python -m tests.lab.shards --kernels 1 --timeout-s $$(( $(SOAK_S) + 600 )) \
 	  tests/lab/soak/test_soak.py -s
 
+storm: venv ## ten minutes of a thousand changes a second at an API server (STORM_S)
+	@STORM_S=$(or $(STORM_S),600) $(BIN)/python -m pytest -s tests/contract/kube/test_storm.py
+
 demo: venv setup birds ## watch it work: two directors, one is broken, traffic goes on
 	@$(BIN)/python tests/lab/boot.py --timeout-s 180 -- $(BIN)/python tests/lab/demo.py
 
 bench: venv setup birds ## measure it, in the lab kernel
 	@$(BIN)/python tests/lab/boot.py --timeout-s 3600 -- $(BIN)/python tests/bench/bench.py
+
+wheelhouse: venv ## the appliance and all it needs as wheels for one Debian release (RELEASE=bookworm)
+	@tests/lab/setup.sh $(ROOT_PACKAGES)
+	@$(BIN)/python -m image.wheelhouse --release $(RELEASE)
+
+image-tools: $(IMAGE_TOOLS)/.installed ## Ansible and testinfra in an environment of their own, outside the tree
+	@:
+
+$(IMAGE_TOOLS)/.installed: image/requirements.lock
+	@tests/lab/setup.sh python3-venv
+	@echo "image-tools: installing what image/requirements.lock names into $(IMAGE_TOOLS)"
+	@$(PYTHON) -m venv --clear $(IMAGE_TOOLS)
+	@$(IMAGE_TOOLS)/bin/pip install --quiet --require-hashes -r image/requirements.lock
+	@touch $@
+
+image: venv image-tools ## build the image (or take the last one of the same content) and print where it lies
+	@tests/lab/setup.sh $(IMAGE_PACKAGES)
+	@$(BIN)/python -m image.build $(IMAGE_TOOLS)/bin/ansible-playbook
+
+image-test: venv image-tools ## boot the image under BIOS and UEFI and look at it from inside
+	@tests/lab/setup.sh $(IMAGE_PACKAGES)
+	@image=$$($(BIN)/python -m image.build $(IMAGE_TOOLS)/bin/ansible-playbook) && \
+	  $(IMAGE_TOOLS)/bin/python -m image.verify "$$image/balanced-appliance.qcow2"
 
 clean: ## remove .venv, caches and test results (not the fetched BIRDs)
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
