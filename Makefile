@@ -18,8 +18,8 @@ CACHE := $(or $(BALANCED_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/balanced-
 # What makes an image: Debian's root, the disk without loop devices, and the machine that Ansible works on.
 ROOT_PACKAGES := mmdebstrap uidmap fakeroot debian-archive-keyring
 IMAGE_PACKAGES := $(ROOT_PACKAGES) gdisk mtools e2fsprogs zstd packer qemu-system-x86 qemu-utils ovmf openssh-client
-# Ansible and testinfra, apart from the product's environment. Their versions are in image/requirements.lock.
-IMAGE_TOOLS := $(CACHE)/image-tools
+# Ansible and testinfra, apart from the product's environment, and named by their versions: other trees use the same cache.
+IMAGE_TOOLS := $(CACHE)/image-tools-$(shell sha256sum image/requirements.lock | cut -c 1-16)
 # The Debian release of the nodes that `make wheelhouse` is for.
 RELEASE ?= trixie
 
@@ -96,7 +96,7 @@ wheelhouse: venv ## the appliance and all it needs as wheels for one Debian rele
 image-tools: $(IMAGE_TOOLS)/.installed ## Ansible and testinfra in an environment of their own, outside the tree
 	@:
 
-$(IMAGE_TOOLS)/.installed: image/requirements.lock
+$(IMAGE_TOOLS)/.installed:
 	@tests/lab/setup.sh python3-venv
 	@echo "image-tools: installing what image/requirements.lock names into $(IMAGE_TOOLS)"
 	@$(PYTHON) -m venv --clear $(IMAGE_TOOLS)

@@ -107,7 +107,7 @@ class RuntimeSilent(ContainerError):
 
 
 class AlreadyRunning(ApplianceError):
-    """Another director is running on this node; it was not disturbed."""
+    """Another director, or tunnel agent, is running on this node; it was not disturbed."""
 
     exit_code = ExitCode.REFUSED
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from appliance.config.ipam import ipam_fits_node
-from appliance.config.load import is_for_ipam_alone, load, load_ipam
+from appliance.config.load import is_for_ipam_alone, is_for_tunnel, load, load_ipam, load_tunnel
 from appliance.config.schema import Config
 from appliance.errors import ConfigError, ExitCode
 from appliance.model.desired import Problem
@@ -21,7 +21,7 @@ def command(files: tuple[Path, ...], place: Path | None) -> None:
 
     Prints every mistake on a line of its own, to standard output, as file:line: key: what is wrong (what to write
     instead). FILE is /etc/balanced/appliance.yaml if none is given. A file that holds nothing but ipam is checked
-    against the other files as well. Exit status 2 if there is a mistake.
+    against the other files as well; one with directors is a tunnel agent's. Exit status 2 if there is a mistake.
     """
     paths = files or (Path("/etc/balanced/appliance.yaml"),)
     findings = [check(path, place) for path in paths]
@@ -39,6 +39,10 @@ def check(path: Path, place: Path | None = None) -> tuple[tuple[str, ...], str]:
     try:
         if is_for_ipam_alone(path):
             return (), f"{path}: correct: {_counted({'pool': len(load_ipam(path).pools)})}"
+        if is_for_tunnel(path):
+            agent = load_tunnel(path)
+            counts = {"pool": len(agent.pools), "director network": len(agent.directors)}
+            return (), f"{path}: correct: {_counted(counts)}"
         config = load(path, place=place)
     except ConfigError as error:
         return error.mistakes, ""
@@ -49,7 +53,8 @@ def check(path: Path, place: Path | None = None) -> tuple[tuple[str, ...], str]:
 def check_together(paths: Sequence[Path], place: Path | None = None) -> tuple[str, ...]:
     """What is wrong between configurations of the allocator and those of nodes, all of them correct by themselves."""
     alone = {path: is_for_ipam_alone(path) for path in paths}
-    nodes = [load(path, place=place) for path in paths if any(alone.values()) and not alone[path]]
+    rest = [path for path in paths if any(alone.values()) and not alone[path] and not is_for_tunnel(path)]
+    nodes = [load(path, place=place) for path in rest]
     return tuple(
         dict.fromkeys(
             f"{path}: {mistake.what} ({mistake.remedy})"

@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -11,6 +11,7 @@ from typing import TypeVar
 from appliance.bird.control import SHOW_STATUS, BirdControl
 from appliance.bird.replies import parse_status
 from appliance.config.schema import Config
+from appliance.decide import kube_proxy
 from appliance.decide.fight import KUBE_PROXY_LINK
 from appliance.decide.reach import backend_subnets
 from appliance.director.snapshot_codec import decode
@@ -24,7 +25,7 @@ from appliance.host.prepare import IPVS_MODULE, IPVS_SYSCTLS, modules, sysctls
 from appliance.ipvs.kernel import IpvsKernel
 from appliance.isolation.namespace import NAMES, Namespace
 from appliance.model.address import Address, Network
-from appliance.model.desired import Snapshot
+from appliance.model.desired import DesiredService, Snapshot
 from appliance.model.host import Facts, Listener, Module, Nic, OwnAddress, Place, SecretFile
 from appliance.routes.kernel import RouteKernel
 from appliance.sources.file import read_directory
@@ -57,7 +58,8 @@ def gather(config: Config, path: Path) -> Facts:
     director = files.listening_process(config.director.runtime_dir / "control.sock")
     process = "self" if director is None else director
     links = config.node.uplinks or host.hardware()
-    backends, unknown = _backends(config)
+    known, reasons = _known(config)
+    backends = _ready(known)
     subnets = backend_subnets(backends, config.ipvs.route_probe_prefix_v4, config.ipvs.route_probe_prefix_v6)
     bird, bird_error = asyncio.run(_bird(config))
     serving = _serving(config, have, unread)
@@ -72,7 +74,7 @@ def gather(config: Config, path: Path) -> Facts:
         subnets=subnets,
         path_mtus=unread.or_else({}, lambda: _path_mtus(subnets)),
         min_path_mtu=config.ipvs.min_path_mtu,
-        backends_unknown=unknown,
+        backends_unknown="" if backends else "; ".join(reasons) or "no service has a ready backend",
         nics=tuple(_nic(host, link, unread) for link in links),
         processors=os.cpu_count() or 1,
         bird=bird,
@@ -90,6 +92,7 @@ def gather(config: Config, path: Path) -> Facts:
         guard=serving.guard,
         guarded=serving.guarded,
         kube_proxy=unread.or_else(False, _kube_proxy),
+        kube_proxy_vips=_inside(kube_proxy.taken(_services(known)), config.networks),
         unread=tuple(unread.texts),
     )
 
@@ -187,8 +190,8 @@ async def _bird(config: Config) -> tuple[str, str]:
         control.close()
 
 
-def _backends(config: Config) -> tuple[frozenset[Address], str]:
-    """The ready backends of the services files and of the last good state on disk, or why none is known."""
+def _known(config: Config) -> tuple[list[Snapshot], list[str]]:
+    """What the services files say and the last good state on disk, and why any of them cannot be read."""
     found: list[Snapshot] = []
     reasons: list[str] = []
     if config.sources.file is not None:
@@ -204,13 +207,21 @@ def _backends(config: Config) -> tuple[frozenset[Address], str]:
             reasons.append(f"{kept}: {error.strerror}")
         except SourceError as error:
             reasons.append(f"{kept}: {error}")
-    addresses = _ready(found)
-    return addresses, "" if addresses else "; ".join(reasons) or "no service has a ready backend"
+    return found, reasons
+
+
+def _services(snapshots: Iterable[Snapshot]) -> Iterator[DesiredService]:
+    return (service for snapshot in snapshots for service in snapshot.services)
 
 
 def _ready(snapshots: Iterable[Snapshot]) -> frozenset[Address]:
-    services = (service for snapshot in snapshots for service in snapshot.services)
-    return frozenset(backend.address for service in services for backend in service.backends if backend.ready)
+    found = _services(snapshots)
+    return frozenset(backend.address for service in found for backend in service.backends if backend.ready)
+
+
+def _inside(addresses: Iterable[Address], networks: Iterable[Network]) -> frozenset[Address]:
+    pools = tuple(networks)
+    return frozenset(each for each in addresses if any(each in pool for pool in pools))
 
 
 def _places(config: Config) -> tuple[Place, ...]:

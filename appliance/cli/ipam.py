@@ -134,9 +134,12 @@ def _claims(config: Ipam, files: Sequence[Path]) -> list[Claim]:
         SourceError: they cannot be read.
     """
     if files:
-        services = read_claims(files, config.load_balancer_classes)
+        services = read_claims(files, config.load_balancer_classes, config.ip_mode)
     else:
         with tempfile.TemporaryDirectory(prefix="balanced-ipam-") as scratch:
             cluster = cluster_of(config, Path(scratch))
-            services = dict(asyncio.run(list_services(cluster, config.load_balancer_classes)))
+            listing = list_services(
+                cluster, config.load_balancer_classes, config.ip_mode, with_namespaces=config.needs_namespaces
+            )
+            services = dict(asyncio.run(listing))
     return [each.claim for each in services.values()]

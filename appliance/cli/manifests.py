@@ -32,12 +32,14 @@ def director(name: str, namespace: str) -> None:
 @click.option(
     "--pool", "pools", multiple=True, required=True, metavar="RANGE", help="CIDR or FIRST-LAST to give; repeatable."
 )
-def ipam(name: str, namespace: str, image: str, pools: Sequence[str]) -> None:
+@click.option("--namespace-labels", is_flag=True, help="Let them read Namespaces, for pools with a namespace_selector.")
+def ipam(name: str, namespace: str, image: str, pools: Sequence[str], *, namespace_labels: bool) -> None:
     """Print the allocators: account, rights, configuration, and a Deployment of two, one of which leads.
 
     An allocator may read Services, write their status and Events, and hold its Lease. Nothing else.
     """
-    click.echo(render_ipam(name, namespace, image=image, pools=pools), nl=False)
+    text = render_ipam(name, namespace, image=image, pools=pools, namespace_labels=namespace_labels)
+    click.echo(text, nl=False)
 
 
 @command.command()

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from appliance.config.load import load_tunnel
+from appliance.director.lock import only_one
 from appliance.telemetry.journal import Journal
 from appliance.tunnel.wiring import run
 
@@ -34,4 +35,7 @@ def command(path: Path, node: str | None, file: Path | None) -> None:
     Every pod that is an endpoint of a Service with a VIP gets it on its tunnel device. SIGTERM stops the agent and
     leaves everything in force.
     """
-    run(load_tunnel(path, node=node), Journal(identifier="balanced-tunnel"), file)
+    config = load_tunnel(path, node=node)
+    config.agent.runtime_dir.mkdir(parents=True, exist_ok=True)
+    with only_one(config.agent.runtime_dir / "agent.lock", "a tunnel agent"):
+        run(config, Journal(identifier="balanced-tunnel"), file)

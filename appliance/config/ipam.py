@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 from itertools import combinations, pairwise
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator
 from pydantic import model_validator as validator
@@ -23,11 +23,11 @@ from appliance.config.fields import (
     PoolName,
     PoolNetwork,
     RelativePath,
-    Seconds,
     pool_network,
     refuse,
     refuse_all,
 )
+from appliance.config.lease import Lease
 from appliance.config.section import Section
 from appliance.model.labels import parse_selector
 from appliance.model.pool import AddressPool, AddressRange
@@ -97,6 +97,11 @@ class IpamPool(Section):
     namespaces: tuple[Namespace, ...] = Field(default=(), max_length=1000, examples=[["web", "mail"]])
     """Namespaces whose Services may get its addresses. Default: all."""
 
+    namespace_selector: ServiceSelector = Field(default="", examples=["team=web"])
+    """Labels of the namespaces whose Services may get its addresses, as for kubectl -l; of those in namespaces, if
+    there are any. It needs the right to list and watch Namespaces (balanced manifests ipam --namespace-labels).
+    Default: all."""
+
     service_selector: ServiceSelector = Field(default="", examples=["tier=public"])
     """Labels of the Services that may get its addresses, as for kubectl -l. Default: all."""
 
@@ -130,43 +135,12 @@ class IpamPool(Section):
             is_default=self.default,
             priority=self.priority,
             namespaces=self.namespaces,
+            namespace_selector=parse_selector(self.namespace_selector),
             selector=parse_selector(self.service_selector),
             avoids_edges=self.avoid_edges,
             reserved=self.reserved,
             disabled=self.disabled,
         )
-
-
-class Lease(Section):
-    """The Lease by which one of the allocators leads; the others stand by."""
-
-    namespace: Namespace = "kube-system"
-    """Namespace of the Lease. Default kube-system."""
-
-    name: Namespace = "balanced-ipam"
-    """Name of the Lease, the same for all allocators of one cluster. Default balanced-ipam."""
-
-    duration_s: Int = Field(default=15, ge=2, le=300)
-    """Seconds after which others take over from a leader that says nothing. Default 15, as in Kubernetes itself."""
-
-    renew_within_s: Seconds = Field(default=10.0, ge=0.5, le=290)
-    """Seconds since it last renewed the Lease after which a leader writes no more, below duration_s. Default 10."""
-
-    retry_s: Seconds = Field(default=2.0, ge=0.1, le=60)
-    """Seconds between two attempts to renew or to take the Lease; less than half of renew_within_s. Default 2."""
-
-    @validator(mode="after")
-    def _ordered(self) -> Self:
-        mistakes = []
-        if self.renew_within_s >= self.duration_s:
-            what = f"{self.renew_within_s:g} is not below duration_s, {self.duration_s}"
-            remedy = "lower it, or raise duration_s; the time between the two keeps two leaders apart"
-            mistakes.append(Mistake(("renew_within_s",), what, remedy))
-        if self.retry_s * 2 >= self.renew_within_s:
-            what = f"{self.retry_s:g} is not below half of renew_within_s, {self.renew_within_s:g}"
-            mistakes.append(Mistake(("retry_s",), what, "lower it; one attempt that fails must not end a leadership"))
-        refuse_all(mistakes)
-        return self
 
 
 def distinct(pools: tuple[IpamPool, ...]) -> tuple[IpamPool, ...]:
@@ -215,6 +189,11 @@ class Ipam(Section):
     """Values of spec.loadBalancerClass of the Services that are ours; "" stands for those without a class. The same as
     that of the directors. Default: only those without."""
 
+    ip_mode: Literal["VIP", "Proxy"] = "VIP"
+    """ipMode that is written with every address (Kubernetes 1.29 and later). VIP lets kube-proxy on workers send
+    packets of their pods straight to the backends; with Proxy they go by way of the directors, and kube-proxy in IPVS
+    mode does not take VIPs for its own. Default VIP; a change rewrites every status."""
+
     kubeconfig: RelativePath | None = Field(default=None, examples=["/etc/balanced/kubeconfig"])
     """Kubeconfig file; a relative path starts at the directory of this file. Default: none, the service account of the
     pod that this runs in."""
@@ -246,6 +225,11 @@ class Ipam(Section):
             mistakes.append(Mistake(("health_port",), what, "write another port"))
         refuse_all(mistakes)
         return self
+
+    @property
+    def needs_namespaces(self) -> bool:
+        """Whether labels of namespaces count."""
+        return any(pool.namespace_selector for pool in self.pools)
 
     def as_pools(self) -> tuple[AddressPool, ...]:
         """The pools as the allocator sees them."""

@@ -74,6 +74,16 @@ def is_for_ipam_alone(path: Path) -> bool:
     return set(_document(path).values) == {"ipam"}
 
 
+def is_for_tunnel(path: Path) -> bool:
+    """Whether the file is a tunnel agent's: it names ``directors``, and nothing that a director cannot do without.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    keys = _document(path).values.keys()
+    return "directors" in keys and not keys & {"bgp", "sources"}
+
+
 def _document(path: Path) -> documents.Document:
     text = _text(path)
     try:

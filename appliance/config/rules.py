@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Director,
         Family,
         Ipvs,
+        Node,
         Peer,
         Pool,
         Sources,
@@ -196,6 +197,20 @@ def distinct_pools(pools: tuple[Pool, ...]) -> tuple[Pool, ...]:
             mistakes.append(Mistake(where, what, "write every network once, without a part of another"))
     refuse_all(mistakes)
     return pools
+
+
+def router_outside_pools(node: Node | None, pools: tuple[Pool, ...]) -> list[Mistake]:
+    """No VIP is this node's own address, nor an identifier that all nodes would have."""
+    return [
+        Mistake(
+            (place, "cidrs", index),
+            f"{network} of pool {pool.name} holds {node.router_id} of node.router_id",
+            "take a network for VIPs that holds no router and no node",
+        )
+        for place, pool in enumerate(pools)
+        for index, network in enumerate(pool.cidrs)
+        if node is not None and node.router_id in network
+    ]
 
 
 def peers_outside_pools(bgp: Bgp, pools: tuple[Pool, ...]) -> list[Mistake]:

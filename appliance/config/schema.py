@@ -573,6 +573,13 @@ class Config(Section):
     ipam: Ipam | None = Field(default=None, examples=[{"pools": [{"name": "public", "addresses": ["10.50.0.0/24"]}]}])
     """The allocator. A director has no use for it; here it is checked against the rest of the file. Default: none."""
 
+    @field_validator("pools", mode="after")
+    @classmethod
+    def _pools_fit_node(cls, pools: tuple[Pool, ...], info: ValidationInfo) -> tuple[Pool, ...]:
+        values: dict[str, Any] = info.data
+        refuse_all(rules.router_outside_pools(values.get("node"), pools))
+        return pools
+
     @field_validator("director", mode="after")
     @classmethod
     def _isolation_complete(cls, director: Director, info: ValidationInfo) -> Director:

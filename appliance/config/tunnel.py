@@ -61,8 +61,14 @@ class Agent(Section):
     """Seconds for which a VIP stays in a pod that is no backend of it any more. Default 90, more than the directors'
     ipvs.drain_time_s: the connections that it still has end there. 0 takes it away at once."""
 
+    confirm_after_s: Seconds = Field(default=300.0, ge=0, le=86400)
+    """Seconds for which a list of the API server has to say that most VIPs, or all of their backends, are gone before
+    pods lose them; what an agent finds at its start that nobody wants stays as long. Default 300, as directors have it:
+    a list that was cut short ends no connections. Single deletions are obeyed at once. 0 disables it."""
+
     runtime_dir: SocketPath = Field(default="/run/balanced-tunnel", validate_default=True)
-    """Directory of keys that stand in a kubeconfig; gone after a reboot. Default /run/balanced-tunnel."""
+    """Directory of the lock that a second agent meets, and of keys that stand in a kubeconfig; gone after a reboot.
+    Default /run/balanced-tunnel."""
 
 
 class TunnelConfig(Section):

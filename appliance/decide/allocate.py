@@ -180,6 +180,8 @@ def _terms(pool: AddressPool, claim: Claim) -> str:
         return f"pool {pool.name} is disabled"
     if pool.namespaces and claim.namespace not in pool.namespaces:
         return f"pool {pool.name} is not for namespace {claim.namespace}"
+    if not pool.namespace_selector.matches(claim.namespace_labels):
+        return f"pool {pool.name} is not for namespaces with the labels of {claim.namespace}"
     if not pool.selector.matches(claim.labels):
         return f"pool {pool.name} is not for Services with these labels"
     return ""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from appliance.decide import mtu, own_address
+from appliance.decide import kube_proxy, mtu, own_address
 from appliance.decide.kernel_faults import FAULTS, LISTED, OLDEST, faults_of
 from appliance.model.address import address_order
 from appliance.model.finding import Finding, Grade
@@ -262,11 +262,7 @@ def _ports(listeners: Iterable[Listener]) -> str:
 
 def _rivals(facts: Facts) -> Iterator[Finding]:
     if facts.kube_proxy:
-        remedy = (
-            "keep it off this node, or run it in mode nftables (then ip link del kube-ipvs0), or give it the pools as "
-            "ipvs.excludeCIDRs and the Services ipMode: Proxy"
-        )
-        yield _fail("kube-proxy in IPVS mode is here (link kube-ipvs0): it deletes our services", remedy)
+        yield _fail(kube_proxy.in_words(facts.kube_proxy_vips), kube_proxy.REMEDY)
     else:
         yield _ok("no kube-proxy in IPVS mode")
 

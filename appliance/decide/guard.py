@@ -90,11 +90,27 @@ def drift(wanted: Guard, observed: ObservedGuard) -> str:
     have = observed.guard
     if have is None or not observed.intact:
         return "table gone or its rules changed -> as it was made"
+    changed = list(_changed(have, wanted))
+    told = changed[:MAX_TOLD]
+    told += [f"{len(changed) - MAX_TOLD} more"] if len(changed) > MAX_TOLD else []
+    return ", ".join(told) or "its VIPs, pools or own addresses changed -> as they were"
+
+
+def steps(wanted: Guard, have: Guard | None) -> Iterator[str]:
+    """What is to be done to a table that holds ``have``, in words; None where there is no table."""
+    if have is None:
+        yield f"make the guard, {len(wanted.rules)} ports open"
+        return
+    yield from (f"guard {change}" for change in _changed(have, wanted))
+    if (have.pools, have.own, have.refusal) != (wanted.pools, wanted.own, wanted.refusal):
+        yield "set pools, own addresses and refusal of the guard"
+
+
+def _changed(have: Guard, wanted: Guard) -> Iterator[str]:
+    """Each port that is open otherwise than wanted, old -> new."""
     were, are = ({rule.key: rule for rule in each.rules} for each in (have, wanted))
     keys = sorted({rule.key for rule in have.rules ^ wanted.rules}, key=lambda each: each.order)
-    told = [f"{key}: {_entrance(were.get(key))} -> {_entrance(are.get(key))}" for key in keys[:MAX_TOLD]]
-    told += [f"{len(keys) - MAX_TOLD} more"] if len(keys) > MAX_TOLD else []
-    return ", ".join(told) or "its VIPs, pools or own addresses changed -> as they were"
+    return (f"{key}: {_entrance(were.get(key))} -> {_entrance(are.get(key))}" for key in keys)
 
 
 def _entrance(rule: GuardRule | None) -> str:

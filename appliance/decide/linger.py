@@ -4,10 +4,10 @@ Directors drain a backend that has left its service: its connections go on for t
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from appliance.model.address import Address
+from appliance.model.address import Address, Network
 from appliance.model.tunnel import TunnelVip, TunnelWant
 
 
@@ -35,11 +35,11 @@ class Holding:
 def hold(before: Holding, want: TunnelWant, *, now_s: float, linger_s: float) -> Holding:
     """What is to stand now that ``want`` is wanted.
 
-    Listeners stay as long as any VIP is kept that may need them.
+    Listeners stay as long as any VIP is kept that may need them. With a ``linger_s`` of 0 nothing is kept any longer.
     """
     held = {vip.address: Held(vip) for vip in want.vips}
     for address, each in before.held.items():
-        until_s = min(each.until_s, now_s + linger_s)
+        until_s = each.until_s if linger_s and each.until_s < math.inf else now_s + linger_s
         if address not in held and until_s > now_s:
             held[address] = Held(each.vip, until_s)
     if len(held) == len(want.vips):
@@ -47,3 +47,13 @@ def hold(before: Holding, want: TunnelWant, *, now_s: float, linger_s: float) ->
     vips = frozenset(each.vip for each in held.values())
     directors = want.directors if want.vips else before.want.directors
     return Holding(TunnelWant(vips, want.listeners | before.want.listeners, directors), held)
+
+
+def adopt(
+    before: Holding, found: Iterable[TunnelVip], directors: tuple[Network, ...] | None, *, until_s: float
+) -> Holding:
+    """What is to stand where these VIPs were found that nobody wants now: somebody may have until a moment ago."""
+    held = {vip.address: Held(vip, until_s) for vip in found} | dict(before.held)
+    if len(held) == len(before.held):
+        return before
+    return Holding(TunnelWant(frozenset(each.vip for each in held.values()), before.want.listeners, directors), held)

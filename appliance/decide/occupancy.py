@@ -84,4 +84,6 @@ def changes(claims: Iterable[Claim], grants: Mapping[str, Grant]) -> tuple[Chang
 
 def must_write(claim: Claim, grant: Grant) -> bool:
     """Whether the status differs from what the Service is to have; the order of its addresses is no difference."""
-    return not grant.hands_off and set(claim.held) != set(grant.addresses)
+    if grant.hands_off:
+        return False
+    return set(claim.held) != set(grant.addresses) or (claim.has_other_mode and bool(grant.addresses))

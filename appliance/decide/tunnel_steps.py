@@ -36,6 +36,8 @@ _IP_HEADER_BYTES = {4: 20, 6: 40}
 _LEAST_MTU_BYTES = {4: 68, 6: 1280}
 """RFC 791 and RFC 8200: IPv6 leaves a link below 1280 bytes, and takes the addresses with it."""
 
+_LEAST_OVERHEAD_BYTES = {4: 20, 6: 40}
+
 OFF, LOOSE = 0, 2
 
 
@@ -54,6 +56,19 @@ def steps(
     if not want.vips:
         return tuple(_leave(seen, owned, opened))
     return (*_enter(want, seen), *_without(want, seen, owned, opened))
+
+
+def standing(seen: ObservedTunnel, owned: Callable[[Address], bool]) -> frozenset[TunnelVip]:
+    """The VIPs that stand; how large their tunnels' headers are is told by the device's MTU."""
+    return frozenset(
+        TunnelVip(
+            address,
+            max(seen.link_mtu_bytes - _device(seen, device).mtu_bytes, _LEAST_OVERHEAD_BYTES[version]),
+        )
+        for version, device in DEVICES.items()
+        for address in _device(seen, device).addresses
+        if owned(address)
+    )
 
 
 def rules(want: TunnelWant, link_mtu_bytes: int) -> Rules:

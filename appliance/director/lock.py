@@ -1,4 +1,4 @@
-"""One director a node: a lock that the kernel lets go of when its holder dies."""
+"""One daemon of a kind on a node: a lock that the kernel lets go of when its holder dies."""
 
 import fcntl
 import os
@@ -10,8 +10,8 @@ from appliance.errors import AlreadyRunning
 
 
 @contextmanager
-def only_one(path: Path) -> Iterator[None]:
-    """Hold the lock file at ``path``.
+def only_one(path: Path, what: str = "a director") -> Iterator[None]:
+    """Hold the lock file at ``path``, as ``what``.
 
     Raises:
         AlreadyRunning: another process holds it; nothing of it was touched.
@@ -23,7 +23,7 @@ def only_one(path: Path) -> Iterator[None]:
         except BlockingIOError:
             holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
             raise AlreadyRunning(
-                f"a director is running already, process {holder}", hint=f"stop it first; it holds {path}"
+                f"{what} is running already, process {holder}", hint=f"stop it first; it holds {path}"
             ) from None
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n".encode())

@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from appliance.director import brakes, draining, guarding, herald, hosting, mend, probing, retries, sight
+from appliance.director import brakes, draining, guarding, herald, hosting, mend, neighbour, probing, retries, sight
 from appliance.director.claim_file import ClaimFile
 from appliance.director.context import Context
 from appliance.director.drain_flag import DrainFlag
@@ -169,6 +169,8 @@ class Director:
         await herald.publish(context, verify=scope.everything)
         herald.tell(context)
         await draining.advance(context)
+        if scope.everything:
+            await neighbour.watch(context)
         context.record.converged(context.memory)
         context.teller.passed()
         await herald.take_apart(context)

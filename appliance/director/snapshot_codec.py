@@ -19,7 +19,7 @@ from appliance.model.desired import Announce, Backend, DesiredService, Note, Pro
 from appliance.model.service import Protocol, ServiceFlag, ServiceKey, Tunnel, TunnelFlag, TunnelType
 
 FORMAT = "balanced-snapshot"
-VERSION = 3
+VERSION = 4
 """To be raised with every change of a row."""
 
 _Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
@@ -70,6 +70,7 @@ class _Service(msgspec.Struct, frozen=True):
     drain_s: float | None
     source_ranges: tuple[str, ...]
     new_flows_per_s: int | None
+    kube_proxy_too: bool
     origin: str
 
 
@@ -176,6 +177,7 @@ def _row(service: DesiredService) -> msgspec.Raw:
         drain_s=service.drain_s,
         source_ranges=tuple(map(str, service.source_ranges)),
         new_flows_per_s=service.new_flows_per_s,
+        kube_proxy_too=service.kube_proxy_too,
         origin=service.origin,
     )
     return msgspec.Raw(msgspec.json.encode(row))
@@ -198,6 +200,7 @@ def _service(row: _Service) -> DesiredService:
         drain_s=row.drain_s,
         source_ranges=tuple(map(ip_network, row.source_ranges)),
         new_flows_per_s=row.new_flows_per_s,
+        kube_proxy_too=row.kube_proxy_too,
         origin=row.origin,
     )
 

@@ -33,7 +33,7 @@ from appliance.director.serve import serve
 from appliance.director.settings import Settings
 from appliance.director.status import status
 from appliance.director.systemd import Supervision
-from appliance.director.workers import workers
+from appliance.director.workers import WorkersLoop
 from appliance.errors import ConfigError
 from appliance.guard.kernel import GuardKernel
 from appliance.guard.standing import guard_of
@@ -72,14 +72,14 @@ def run(path: Path, config: Config, journal: Journal) -> None:
     """
     with Listeners() as listeners:
         listeners.take(endpoints(config.telemetry).values())
-        asyncio.run(_run(path, config, journal, listeners))
+        with asyncio.Runner(loop_factory=WorkersLoop) as runner:
+            runner.run(_run(path, config, journal, listeners))
 
 
 async def _run(path: Path, config: Config, journal: Journal, listeners: Listeners) -> None:
     garbage.spare_what_lasts()
     stop, reload = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
-    loop.set_default_executor(workers())
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, reload.set)

@@ -95,7 +95,7 @@ class Controller:
         claim = self._services.claims[owner]
         self.grants[owner] = grant
         if must_write(claim, grant):
-            if owner not in self._unwritten and grant.addresses:
+            if owner not in self._unwritten and set(grant.addresses) - set(claim.held):
                 self._teller.allocating(owner, claim)
             self._unwritten[owner] = None
         else:

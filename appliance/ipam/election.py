@@ -2,6 +2,9 @@
 
 A leader counts its time from before it sent the renewal, others from after they have read it, and it stops
 ``renew_within_s`` later while they wait ``duration_s``. So two never lead at once, however their clocks are set.
+
+A process that stands still in between cannot stop by itself, and must not go on where it stood. So the kernel is asked
+beforehand to end it, ``duration_s`` after the renewal was sent: others have read it later than that.
 """
 
 import asyncio
@@ -16,6 +19,7 @@ from appliance.errors import SourceError
 from appliance.ipam.ports import Lease
 
 RELEASE_S = 2.0
+MIN_END_S = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,8 @@ class Terms:
 class Elector:
     """One candidate. ``clock`` counts seconds, also those in which this process or machine stands still.
 
+    ``end_in`` has the process ended by somebody else in so many seconds, which a later call puts off; 0 calls it off.
+
     ``turned_s`` is when it tried last, by ``clock``; ``error`` why it could not, ``leader`` who leads as it read.
     """
 
@@ -41,6 +47,7 @@ class Elector:
         clock: Callable[[], float],
         *,
         on_turn: Callable[[], None] = lambda: None,
+        end_in: Callable[[float], None] = lambda _: None,
         chance: Random | None = None,
     ) -> None:
         self.error: SourceError | None = None
@@ -50,6 +57,7 @@ class Elector:
         self._identity = identity
         self._clock = clock
         self._on_turn = on_turn
+        self._end_in = end_in
         self._chance = chance or Random()  # noqa: S311 - spreads load, keeps no secret
         self._sighting: Sighting | None = None
         self._until_s = -math.inf
@@ -84,6 +92,7 @@ class Elector:
                     working = asyncio.create_task(work(), name="leading")
                 elif self.left_s <= 0 and working is not None:
                     await _end(working)
+                    self._end_in(0)
                     working = None
                 self._on_turn()
                 tasks = {stopping, working} if working else {stopping}
@@ -94,6 +103,7 @@ class Elector:
             stopping.cancel()
             if working is not None:
                 await _end(working)
+            self._end_in(0)
         await self._release()
 
     async def _turn(self) -> None:
@@ -123,6 +133,7 @@ class Elector:
             return
         self._sighting = Sighting(written, self._clock())
         self._until_s = sent_s + self._terms.renew_within_s
+        self._end_in(max(sent_s + self._terms.duration_s - self._clock(), MIN_END_S))
 
     def _pause_s(self) -> float:
         pause_s = self._terms.retry_s * self._chance.uniform(0.8, 1.0)

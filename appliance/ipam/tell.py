@@ -43,6 +43,8 @@ class Teller:
 
     def written(self, owner: str, before: tuple[Address, ...], after: tuple[Address, ...]) -> None:
         """The status of the Service was written."""
+        if set(before) == set(after):
+            return  # a new ipMode for the same addresses
         action = "released" if not after else "changed" if before else "given"
         self.meter.add(ipam_metrics.ALLOCATIONS, action)
         if after:

@@ -72,6 +72,7 @@ class Candidate:
     journal: Journal
     name: str
     clock: Callable[[], float]
+    end_in: Callable[[float], None] = lambda _: None
     source: ClaimSource | None = None
     is_leading: bool = False
     reloaded: asyncio.Event = field(default_factory=asyncio.Event)
@@ -92,15 +93,23 @@ class Candidate:
             f"{self.name}_{secrets.token_hex(4)}",
             self.clock,
             on_turn=self._turned,
+            end_in=self.end_in,
         )
 
     async def lead(self) -> None:
         """Allocate, from a list that is made now, until cancelled; from a new one after each reload."""
         while True:
             self.reloaded.clear()
-            source = self.source = ClaimSource(self.cluster, self.config.load_balancer_classes)
+            config = self.config
+            source = ClaimSource(
+                self.cluster,
+                config.load_balancer_classes,
+                ip_mode=config.ip_mode,
+                with_namespaces=config.needs_namespaces,
+            )
+            self.source = source
             writer = StatusWriter(self.cluster, source, lambda: self.elector.left_s)
-            controller = Controller(self.config.as_pools(), source, writer, self.teller)
+            controller = Controller(config.as_pools(), source, writer, self.teller)
             work = [source.follow(), controller.run(), self.reloaded.wait()]
             tasks = [asyncio.create_task(each) for each in work]
             try:
@@ -120,7 +129,7 @@ class Candidate:
             for mistake in error.mistakes:
                 self.journal.tell(messages.RELOAD_REFUSED, MISTAKE=mistake)
             return
-        changed = {"pools": fresh.pools, "load_balancer_classes": fresh.load_balancer_classes}
+        changed = {name: getattr(fresh, name) for name in ("pools", "load_balancer_classes", "ip_mode")}
         self.config = self.config.model_copy(update=changed)
         self.journal.tell(messages.RELOADED, CONFIG=path)
         self.reloaded.set()
@@ -159,7 +168,7 @@ async def _run(path: Path, config: Ipam, journal: Journal, listeners: Listeners,
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    candidate = Candidate(config, cluster, journal, config.identity or socket.gethostname(), _now_s)
+    candidate = Candidate(config, cluster, journal, config.identity or socket.gethostname(), _now_s, _end_in)
     loop.add_signal_handler(signal.SIGHUP, candidate.reload, path)
     loop.add_signal_handler(signal.SIGUSR1, candidate.tell_state)
     journal.tell(messages.ALLOCATOR_STARTING, NODE=candidate.name, VERSION=__version__, CONFIG=path)
@@ -206,6 +215,15 @@ def health_routes(candidate: Candidate) -> dict[str, Route]:
         return Answer([candidate.state(), "\n"], content_type="application/json")
 
     return {"/healthz": healthz, "/readyz": readyz, "/checks": checks}
+
+
+def _end_in(seconds: float) -> None:
+    """Have the kernel end this process, stopped or not, before it does anything else; 0 calls it off.
+
+    Nothing handles SIGALRM, so it ends the process (signal(7)); it stays pending while the process is stopped, and is
+    dealt with before the process gets to its own next instruction.
+    """
+    signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def _now_s() -> float:

@@ -17,14 +17,18 @@ IPAM_RULES = (
 )
 """All that an allocator needs in the whole cluster; its Lease stands in its own namespace."""
 
+NAMESPACE_RULE = Rule(_CORE, (Name("namespaces"),), (Name("list"), Name("watch")))
+"""What it needs besides where pools go by labels of namespaces."""
+
 # A reference as the OCI distribution specification has it: a registry with a port, a path, a tag, a digest.
 _IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9._/:@-]{0,254}", re.ASCII)
 
 
-def render_ipam(name: str, namespace: str, *, image: str, pools: Iterable[str]) -> str:
+def render_ipam(name: str, namespace: str, *, image: str, pools: Iterable[str], namespace_labels: bool = False) -> str:
     """Account, rights, configuration and Deployment ``name`` of the allocators in ``namespace``.
 
-    ``pools`` are networks and ranges FIRST-LAST, which become one pool.
+    ``pools`` are networks and ranges FIRST-LAST, which become one pool. ``namespace_labels`` adds the right to
+    read Namespaces.
 
     Raises:
         ConfigError: a value is none of its kind.
@@ -37,7 +41,7 @@ def render_ipam(name: str, namespace: str, *, image: str, pools: Iterable[str]) 
         namespace=name_of("--namespace", namespace),
         image=Name(image),
         pools=[_span(text) for text in pools],
-        rules=IPAM_RULES,
+        rules=(*IPAM_RULES, NAMESPACE_RULE) if namespace_labels else IPAM_RULES,
     )
 
 

@@ -28,16 +28,19 @@ class Claim:
     """One Service as the allocator sees it.
 
     ``owner`` is ``namespace/name``; ``age`` its creation time, RFC 3339 in UTC, whose text order is the order of time.
-    ``versions`` are the IP versions that it wants an address of, the first one first; with ``needs_all`` all or none.
-    ``pool`` is the name or a range of a pool, ``requests`` are addresses in order of preference, ``unreadable`` are
-    requests that are no addresses. ``key`` allows to share an address with Services of the same key and namespace and
-    other ``ports``. ``held`` are the addresses in its status, ``has_hostname`` says that the status names a host too.
+    ``namespace_labels`` are those of its namespace, none where no pool goes by them. ``versions`` are the IP versions
+    that it wants an address of, the first one first; with ``needs_all`` all or none. ``pool`` is the name or a range of
+    a pool, ``requests`` are addresses in order of preference, ``unreadable`` are requests that are no addresses.
+    ``key`` allows to share an address with Services of the same key and namespace and other ``ports``. ``held`` are the
+    addresses in its status, ``has_hostname`` says that the status names a host too, ``has_other_mode`` that it says
+    another ipMode of them than is wanted.
     """
 
     owner: str
     want: Want = Want.ADDRESS
     age: str = ""
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+    namespace_labels: Mapping[str, str] = field(default_factory=dict, hash=False)
     versions: tuple[int, ...] = (4,)
     needs_all: bool = False
     pool: str = ""
@@ -47,6 +50,7 @@ class Claim:
     ports: frozenset[Port] = frozenset()
     held: tuple[Address, ...] = ()
     has_hostname: bool = False
+    has_other_mode: bool = False
 
     @property
     def namespace(self) -> str:

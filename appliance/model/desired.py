@@ -84,7 +84,8 @@ class DesiredService:
     ServiceFlag.PERSISTENT. ``drain_s`` is how long a vanished backend drains, in seconds; None for the node's own time.
     Only clients in ``source_ranges`` get through to it, all where there are none; with ranges of one IP version alone,
     none of the other. They are canonical (``canonical_networks``). ``new_flows_per_s`` is how many new flows each VIP
-    of the owner takes a second on this node; None for any number.
+    of the owner takes a second on this node; None for any number. With ``kube_proxy_too`` a kube-proxy on this node
+    would take packets for the VIP itself (ipMode is not Proxy, KEP-1860).
     """
 
     key: ServiceKey
@@ -98,6 +99,7 @@ class DesiredService:
     drain_s: float | None = None
     source_ranges: tuple[Network, ...] = ()
     new_flows_per_s: int | None = None
+    kube_proxy_too: bool = False
     origin: str = field(default="", compare=False)
 
     @property

@@ -127,7 +127,8 @@ class Facts:
     not be asked; ``unread`` is what else could not be read.
     ``rp_filter`` is the filter in effect on each link that traffic comes in by. ``subnets`` hold the backends that are
     known, ``path_mtus`` what fits the way to them; ``backends_unknown`` is why none are. ``bird`` is its version,
-    ``bird_error`` why there is none. ``capabilities`` are the effective ones of ``holder``, by number.
+    ``bird_error`` why there is none. ``capabilities`` are the effective ones of ``holder``, by number. ``kube_proxy``
+    is whether one in IPVS mode is here, ``kube_proxy_vips`` are the known VIPs that it takes for its own.
     """
 
     kernel: tuple[int, int, int]
@@ -158,4 +159,5 @@ class Facts:
     guard: str | None = ""
     guarded: bool | None = None
     kube_proxy: bool = False
+    kube_proxy_vips: frozenset[Address] = frozenset()
     unread: tuple[str, ...] = ()

@@ -55,7 +55,8 @@ class AddressPool:
     """Ranges of addresses, and who gets them.
 
     ``automatic``: for Services that name no pool, too. ``is_default`` goes before others of its priority, and a lower
-    ``priority`` before a higher. Without ``namespaces`` it serves all of them; ``selector`` is one of Services' labels.
+    ``priority`` before a higher. Without ``namespaces`` it serves all of them; ``selector`` is one of Services' labels,
+    ``namespace_selector`` one of those of their namespaces.
     ``avoids_edges`` leaves out IPv4 addresses that end in 0 and 255, unless they are asked for by name. ``reserved``
     ones are never given. A ``disabled`` pool gives nothing more. None of these takes away what was given before.
     """
@@ -66,6 +67,7 @@ class AddressPool:
     is_default: bool = False
     priority: int = 100
     namespaces: tuple[str, ...] = ()
+    namespace_selector: Selector = EVERYTHING
     selector: Selector = EVERYTHING
     avoids_edges: bool = True
     reserved: tuple[AddressRange, ...] = ()
@@ -74,4 +76,4 @@ class AddressPool:
     @property
     def is_restricted(self) -> bool:
         """Whether it serves some Services only."""
-        return bool(self.namespaces or self.selector.terms)
+        return bool(self.namespaces or self.namespace_selector.terms or self.selector.terms)

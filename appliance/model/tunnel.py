@@ -221,3 +221,12 @@ TunnelStep = (
     | AddVip
     | RemoveVip
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Tended:
+    """What was done in a namespace; ``place`` is its name. ``is_settled``: the last reading was as it should be."""
+
+    place: str
+    done: tuple[TunnelStep, ...] = ()
+    is_settled: bool = True

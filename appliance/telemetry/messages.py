@@ -431,6 +431,13 @@ OWN_ADDRESS = _condition(
     "They are not announced by this node anew; where they are announced already they stay so.",
     "ip address show; take the address off that link, or another VIP for the service, or another network for the pool.",
 )
+KUBE_PROXY = _condition(
+    "kube-proxy",
+    "6588b9ded6b34189946b7dd893a6badb",
+    "A kube-proxy in IPVS mode runs on this node and takes VIPs for its own that this node serves.",
+    "It puts them on its own link and makes IPVS services for them: they are not announced anew, and fought over.",
+    "Keep it off this node; or ipMode: Proxy in the status (ipam.ip_mode) and the pools as its ipvs.excludeCIDRs.",
+)
 HOST_SETTING = _condition(
     "host setting",
     "85b233a41636498f919c06bef0d2704e",
@@ -625,6 +632,13 @@ TUNNEL_SOURCE = _condition(
     "The API server tells the tunnel agent nothing at the moment.",
     "Pods keep what they have. New pods and new VIPs wait.",
     "See that the API server answers, and the account of the agent: balanced manifests tunnel.",
+)
+TUNNEL_BRAKE = _condition(
+    "tunnel brake",
+    "4b1d7c0a2e5f4d38a6c9910f7be352d4",
+    "A list of the API server lacks most Services with a VIP, or all of their endpoints.",
+    "Pods keep their VIPs until the list has said so for agent.confirm_after_s; what is new in it is obeyed.",
+    "kubectl get services,endpointslices -A. If it is meant, wait.",
 )
 TUNNEL_WRITER = _condition(
     "tunnel writer",

@@ -28,7 +28,7 @@ TUNNEL_ROUND_AGE = Metric(
     f"{_TUNNEL}round_age_seconds", Kind.GAUGE, "Time since the loop came round; /healthz goes by it.", (), "the loop"
 )
 TUNNEL_CONDITIONS = Metric(
-    f"{_TUNNEL}conditions", Kind.GAUGE, "Conditions that stand now: source, writer, runtime, container, refused.",
+    f"{_TUNNEL}conditions", Kind.GAUGE, "Conditions that stand: source, brake, writer, runtime, container, refused.",
     ("condition",), "the journal's conditions",
 )  # fmt: skip
 

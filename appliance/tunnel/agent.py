@@ -13,12 +13,13 @@ from appliance.decide.tunnel import Decision, decide
 from appliance.errors import ContainerError, ContainerGone, KernelError, SourceError
 from appliance.model.desired import Snapshot
 from appliance.model.pod import Pod, PodKey
+from appliance.model.tunnel import Tended
 from appliance.runtimes.resolver import parse_container
 from appliance.telemetry import messages, tunnel_metrics
 from appliance.telemetry.journal import Journal
 from appliance.telemetry.meter import Meter
+from appliance.tunnel.belief import Belief
 from appliance.tunnel.charge import Charge
-from appliance.tunnel.place import Tended
 from appliance.tunnel.ports import Ports, Settings
 from appliance.tunnel.teller import Teller
 
@@ -58,7 +59,7 @@ class Agent:
         self._ports = ports
         self._on_pass = on_pass
         self._teller = Teller(journal, self.meter, ports.conditions, ports.publisher)
-        self._services: Snapshot | None = None
+        self._belief = Belief(settings.owned, settings.confirm_after_s)
         self._pods: Mapping[PodKey, Pod] | None = None
         self._woken = asyncio.Event()
         self._turns = asyncio.Semaphore(AT_ONCE)
@@ -72,8 +73,8 @@ class Agent:
     async def run(self) -> None:
         """Work until cancelled; a bug ends it (I8)."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._hear("services", self._ports.services.snapshots(), self._hear_services))
-            tasks.create_task(self._hear("pods", self._ports.pods.snapshots(), self._hear_pods))
+            tasks.create_task(self._hear("services", self._ports.services.snapshots(), self._take_services))
+            tasks.create_task(self._hear("pods", self._ports.pods.snapshots(), self._take_pods))
             tasks.create_task(self._watch_writer("conditions", self._ports.conditions.outcomes()))
             if self._ports.publisher is not None:
                 tasks.create_task(self._watch_writer("events", self._ports.publisher.outcomes()))
@@ -85,9 +86,10 @@ class Agent:
         """Decide anew where something was heard, and begin to work on every pod whose time has come."""
         now_s = self.clock()
         self._woken.clear()
-        if self._services is not None and self._pods is not None:
+        self._doubt(now_s)
+        if self._belief.in_force is not None and self._pods is not None:
             if self._is_stale:
-                self._decide(self._services, self._pods, now_s)
+                self._decide(self._belief.in_force, self._pods, now_s)
             for charge in self.charges.values():
                 if charge.due_s() <= now_s and not charge.is_busy:
                     charge.is_busy = True
@@ -95,6 +97,13 @@ class Agent:
             self.is_ready = self.is_ready or not any(each.is_busy for each in self.charges.values())
         self.passed_s = now_s
         self._on_pass(self)
+
+    def _doubt(self, now_s: float) -> None:
+        self._is_stale |= self._belief.believe(now_s)
+        if self._belief.doubt:
+            self._teller.standing.begin(messages.TUNNEL_BRAKE, self._belief.doubt)
+        else:
+            self._teller.standing.end(messages.TUNNEL_BRAKE)
 
     def _decide(self, services: Snapshot, pods: Mapping[PodKey, Pod], now_s: float) -> None:
         self._is_stale = False
@@ -105,7 +114,9 @@ class Agent:
         for key, pod in pods.items():
             charge = self.charges.get(key)
             if charge is None:
-                charge = self.charges[key] = Charge(pod, said=pod.condition, said_reason=pod.condition_reason)
+                charge = self.charges[key] = Charge(
+                    pod, said=pod.condition, said_reason=pod.condition_reason, is_inherited=bool(pod.container)
+                )
             if charge.place is not None and pod.container != charge.pod.container:
                 self._ports.namespaces.forget(charge.place)
             charge.see(pod)
@@ -125,10 +136,11 @@ class Agent:
         pod, began_s = charge.pod, self.clock()
         # Kept VIPs whose time is over go now.
         charge.decide(charge.decision, now_s=began_s, linger_s=self.settings.linger_s)
-        want, is_repair = charge.holding.want, charge.stood == charge.holding.want
         self.busy_s[pod.key] = began_s
         try:
             async with asyncio.timeout(WITHIN_S):
+                await self._reach(charge)
+                want, is_repair = charge.holding.want, charge.stood == charge.holding.want
                 tended = await self._tend(charge)
             self._teller.done(charge, tended.done, is_repair=is_repair)
             _see_settled(tended)
@@ -146,6 +158,17 @@ class Agent:
             del self.busy_s[pod.key]
         if pod.key in self.charges:
             self._teller.readiness(charge)
+
+    async def _reach(self, charge: Charge) -> None:
+        """Find a process in the pod's namespace, and at first what an agent before this one left there."""
+        container = parse_container(charge.pod.container)
+        if charge.pid is None:
+            charge.pid = await self._ports.containers.pid(container)
+        if charge.is_inherited:
+            found = await self._ports.namespaces.find(charge.pid, container.name)
+            if charge.is_inherited:
+                until_s = self.clock() + max(self.settings.linger_s, self.settings.confirm_after_s)
+                charge.inherit(found, self.settings.directors, until_s=until_s)
 
     async def _tend(self, charge: Charge) -> Tended:
         container = parse_container(charge.pod.container)
@@ -174,20 +197,26 @@ class Agent:
         if charge.place is not None:
             self._ports.namespaces.forget(charge.place)
 
-    def _hear_services(self, said: Snapshot) -> None:
-        self._services = said
+    def _take_services(self, said: Snapshot | SourceError) -> None:
+        if isinstance(said, SourceError):
+            self._belief.silent()
+        else:
+            self._belief.hear(said, self.clock())
 
-    def _hear_pods(self, said: Mapping[PodKey, Pod]) -> None:
-        self._pods = said
+    def _take_pods(self, said: Mapping[PodKey, Pod] | SourceError) -> None:
+        if not isinstance(said, SourceError):
+            self._pods = said
 
-    async def _hear(self, what: str, source: AsyncIterator[_T | SourceError], take: Callable[[_T], None]) -> None:
+    async def _hear(
+        self, what: str, source: AsyncIterator[_T | SourceError], take: Callable[[_T | SourceError], None]
+    ) -> None:
         """Take what the source says; while it is silent the last word stands (I3)."""
         async for said in source:
+            take(said)
             if isinstance(said, SourceError):
                 self._teller.standing.begin(messages.TUNNEL_SOURCE, str(said), what)
                 continue
             self._teller.standing.end(messages.TUNNEL_SOURCE, what)
-            take(said)
             self._is_stale = True
             self._woken.set()
 

@@ -1,14 +1,16 @@
 """One pod in the agent's care: what is known of it, and when it is looked at next."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from appliance.decide.backoff import Backoff, BackoffPolicy, failed
-from appliance.decide.linger import Holding, hold
+from appliance.decide.linger import Holding, adopt, hold
 from appliance.decide.tunnel import Decision
 from appliance.errors import ApplianceError
+from appliance.model.address import Network
 from appliance.model.pod import Pod
-from appliance.model.tunnel import Listener, TunnelWant
+from appliance.model.tunnel import Listener, TunnelVip, TunnelWant
 
 
 @dataclass(slots=True)
@@ -17,7 +19,7 @@ class Charge:
 
     ``error`` is why the last attempt failed. ``place`` is the name of its namespace, ``pid`` a process in it.
     ``said`` is whether its condition says that it is ready, and ``said_reason`` why; ``told`` is what was told once and
-    need not be again.
+    need not be again. ``is_inherited``: its container may have VIPs from an agent before this one.
     """
 
     pod: Pod
@@ -34,6 +36,7 @@ class Charge:
     said_reason: str = ""
     told: set[str] = field(default_factory=set)
     is_busy: bool = False
+    is_inherited: bool = False
 
     @property
     def is_ours(self) -> bool:
@@ -61,6 +64,7 @@ class Charge:
             # Another sandbox perhaps, with nothing in it.
             self.stood = self.pid = None
             self.opened = frozenset()
+            self.is_inherited = False
             self.backoff = None
             self.next_s = -math.inf
         if (pod.uid, pod.condition) != (self.pod.uid, self.pod.condition):
@@ -76,6 +80,12 @@ class Charge:
             self.next_s = -math.inf
             self.backoff = None
         self.holding = holding
+
+    def inherit(self, found: Iterable[TunnelVip], directors: tuple[Network, ...] | None, *, until_s: float) -> None:
+        """These VIPs were found there; those that nobody wants stay for a while, unless the pod is to be left alone."""
+        self.is_inherited = False
+        if not self.pod.ignored_by:
+            self.holding = adopt(self.holding, found, directors, until_s=until_s)
 
     def stands(self, want: TunnelWant, *, next_s: float) -> None:
         """Exactly ``want`` was read to stand."""

@@ -11,18 +11,19 @@ import os
 import re
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
-from appliance.decide.tunnel_steps import steps
+from appliance.decide.tunnel_steps import standing, steps
 from appliance.errors import ContainerGone, KernelError
 from appliance.isolation import syscalls
 from appliance.model.address import Address
-from appliance.model.tunnel import Listener, TunnelStep, TunnelWant
+from appliance.model.tunnel import Listener, Tended, TunnelStep, TunnelVip, TunnelWant
 from appliance.tunnel import nftables
 from appliance.tunnel.firewall import Firewall
-from appliance.tunnel.iptables import Iptables
+from appliance.tunnel.iptables import Iptables, read_tables
 from appliance.tunnel.kernel import TunnelKernel
 from appliance.tunnel.nftables import Nftables
 
@@ -34,15 +35,6 @@ ATTEMPTS = 3
 _NO_RIGHT = "give it CAP_SYS_ADMIN and CAP_SYS_PTRACE, as balanced manifests tunnel does"
 
 _Made = TypeVar("_Made")
-
-
-@dataclass(frozen=True, slots=True)
-class Tended:
-    """What was done in a namespace; ``place`` is its name. ``is_settled``: the last reading was as it should be."""
-
-    place: str
-    done: tuple[TunnelStep, ...] = ()
-    is_settled: bool = True
 
 
 class Places:
@@ -59,6 +51,7 @@ class Places:
         self.home = os.fstat(self._home).st_ino
         self._nodes = {self.home, *_inode_of_init()}
         try:
+            # In a thread of the pool, since it changes the namespace.
             self._firewall = self._threads.submit(_choose_firewall, self._home).result()
         except KernelError:
             self.close()
@@ -87,7 +80,21 @@ class Places:
             ContainerGone: there is no such process any more, or it is another container's by now.
             KernelError: the kernel refused something; what was done before that stands.
         """
-        return await self._visit(lambda: self._tend(Path(f"/proc/{pid}"), container, want, opened))
+        process = Path(f"/proc/{pid}")
+        # By the container: the inode of a namespace that is gone is given to another.
+        return await self._visit(
+            lambda: self._inside(process, container, partial(self._settle, container, want, opened))
+        )
+
+    async def find(self, pid: int, container: str) -> frozenset[TunnelVip]:
+        """The VIPs that stand there.
+
+        Raises:
+            ContainerGone: as above.
+            KernelError: the kernel does not say.
+        """
+        process = Path(f"/proc/{pid}")
+        return await self._visit(lambda: self._inside(process, container, partial(self._read, container)))
 
     async def tend_here(self, want: TunnelWant, opened: Collection[Listener]) -> Tended:
         """The same in this process' own namespace, for a server that is no pod.
@@ -104,7 +111,7 @@ class Places:
     async def _visit(self, call: Callable[[], _Made]) -> _Made:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
-    def _tend(self, process: Path, container: str, want: TunnelWant, opened: Collection[Listener]) -> Tended:
+    def _inside(self, process: Path, container: str, call: Callable[[], _Made]) -> _Made:
         descriptor = _open(process / "ns/net")
         try:
             # Only now: while the descriptor is open, it is known whose it is, whoever gets that number next.
@@ -113,26 +120,26 @@ class Places:
                 raise KernelError("enter", "a pod's namespace", errno.EPERM, hint="it is the node's own")
             _enter(descriptor)
             try:
-                # By the container: the inode of a namespace that is gone is given to another.
-                return self._settle(container, want, opened)
+                return call()
             finally:
                 # A thread that cannot come home is a bug, and not one pod's failure (I8).
                 syscalls.enter_network(self._home)
         finally:
             os.close(descriptor)
 
+    def _read(self, place: str) -> frozenset[TunnelVip]:
+        with closing(TunnelKernel(self._firewall, place, with_listeners=False)) as kernel:
+            return standing(kernel.read(), self._owned)
+
     def _settle(self, place: str, want: TunnelWant, opened: Collection[Listener]) -> Tended:
         done: list[TunnelStep] = []
-        kernel = TunnelKernel(self._firewall, place, with_listeners=bool(want.listeners or opened))
-        try:
+        with closing(TunnelKernel(self._firewall, place, with_listeners=bool(want.listeners or opened))) as kernel:
             for _ in range(ATTEMPTS):
                 todo = steps(want, kernel.read(), owned=self._owned, opened=opened)
                 if not todo:
                     return Tended(place, tuple(done))
                 kernel.apply(todo)
                 done += todo
-        finally:
-            kernel.close()
         return Tended(place, tuple(done), is_settled=False)
 
 
@@ -143,11 +150,17 @@ def _choose_firewall(home: int) -> Firewall:
     except OSError as error:
         raise KernelError("make", "a network namespace", error.errno or errno.EIO, hint=_NO_RIGHT) from error
     try:
-        nftables.probe()
-    except KernelError:
-        return Iptables()
+        return _firewall()
     finally:
         syscalls.enter_network(home)
+
+
+def _firewall() -> Firewall:
+    try:
+        nftables.probe()
+    except KernelError:
+        read_tables()
+        return Iptables()
     return Nftables()
 
 

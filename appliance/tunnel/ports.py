@@ -10,9 +10,8 @@ from appliance.model.address import Address, Network
 from appliance.model.desired import Snapshot
 from appliance.model.happening import Happening
 from appliance.model.pod import Condition, Pod, PodKey
-from appliance.model.tunnel import Listener, TunnelWant
+from appliance.model.tunnel import Listener, Tended, TunnelVip, TunnelWant
 from appliance.runtimes.resolver import ContainerId
-from appliance.tunnel.place import Tended
 
 
 class Services(Protocol):
@@ -43,6 +42,10 @@ class Namespaces(Protocol):
     """Who works in the namespaces of pods."""
 
     async def tend(self, pid: int, container: str, want: TunnelWant, opened: Collection[Listener]) -> Tended:
+        """As in Places."""
+        ...
+
+    async def find(self, pid: int, container: str) -> frozenset[TunnelVip]:
         """As in Places."""
         ...
 
@@ -100,5 +103,6 @@ class Settings:
     directors: tuple[Network, ...] | None
     resync_s: float = 30.0
     linger_s: float = 90.0
+    confirm_after_s: float = 300.0
     unhealthy_after_s: float = 60.0
     backoff: BackoffPolicy = BackoffPolicy()

@@ -1,7 +1,7 @@
-"""Rules of a backend's namespace -> the text that nftables, or iptables-restore, reads. Same values, same bytes (I6).
+"""Rules of a backend's namespace -> the text that nftables reads. Same values, same bytes (I6).
 
-nftables sets a segment size only where the new one is smaller (``nft_exthdr_tcp_set_eval``), and so does the TCPMSS
-target (``xt_TCPMSS.c``): a peer that asked for less is left alone.
+nftables sets a segment size only where the new one is smaller (``nft_exthdr_tcp_set_eval``): a peer that asked for less
+is left alone.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,6 @@ from appliance.model.tunnel import Rules
 from appliance.templating.render import only, templates
 
 TABLE = "balanced_tunnel"
-CHAIN = "BALANCED-TUNNEL"
 
 _FAMILIES = {4: "ipv4", 6: "ipv6"}
 _SOURCES = {4: "ip saddr", 6: "ip6 saddr"}
@@ -41,36 +40,11 @@ class _Clamp:
     mss_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Chain:
-    networks: tuple[Token, ...]
-    ports: tuple[int, ...]
-
-
 def render_nftables(rules: Rules) -> str:
     """The whole table, in place of whatever stands there under its name, in one transaction."""
     return _TEMPLATES.get_template("tunnel.nft.j2").render(
-        table=Token(TABLE), locks=_locks(rules), clamps=_clamps(rules, None)
+        table=Token(TABLE), locks=_locks(rules), clamps=_clamps(rules)
     )
-
-
-def render_iptables(rules: Rules, version: int, *, is_standing: bool) -> str:
-    """What iptables-restore (6: ip6tables-restore) takes with --noflush; ``is_standing``: the chains are jumped to."""
-    chain = None
-    if rules.directors is not None:
-        networks = tuple(_part(each) for each in rules.directors if each.version == version)
-        chain = _Chain(networks, tuple(sorted(rules.ports)))
-    return _TEMPLATES.get_template("tunnel.restore.j2").render(
-        chain=Token(CHAIN), lock=chain, clamps=_clamps(rules, version), is_standing=is_standing
-    )
-
-
-def render_iptables_removal() -> str:
-    """What takes our chains away again; it fails where one is missing."""
-    lines = []
-    for table, hook in (("mangle", "OUTPUT"), ("filter", "INPUT")):
-        lines += [f"*{table}", f"-D {hook} -j {CHAIN}", f"-F {CHAIN}", f"-X {CHAIN}", "COMMIT"]
-    return "\n".join([*lines, ""])
 
 
 def _locks(rules: Rules) -> list[_Lock]:
@@ -88,13 +62,9 @@ def _locks(rules: Rules) -> list[_Lock]:
     ]
 
 
-def _clamps(rules: Rules, version: int | None) -> list[_Clamp]:
+def _clamps(rules: Rules) -> list[_Clamp]:
     ordered = sorted(rules.clamps, key=lambda each: address_order(each.vip))
-    return [
-        _Clamp(Token(_SOURCES[each.vip.version]), _part(each.vip), each.mss_bytes)
-        for each in ordered
-        if version in {None, each.vip.version}
-    ]
+    return [_Clamp(Token(_SOURCES[each.vip.version]), _part(each.vip), each.mss_bytes) for each in ordered]
 
 
 def _part(value: object) -> Token:

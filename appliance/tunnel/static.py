@@ -12,10 +12,9 @@ import yaml
 from appliance.errors import ConfigError, KernelError
 from appliance.model.address import Address, Network
 from appliance.model.service import IPIP, Tunnel, TunnelFlag, TunnelType
-from appliance.model.tunnel import Listener, TunnelVip, TunnelWant
+from appliance.model.tunnel import Listener, Tended, TunnelVip, TunnelWant
 from appliance.telemetry import messages
 from appliance.telemetry.journal import Journal, Standing
-from appliance.tunnel.place import Tended
 
 _REMEDY = "write vips: [10.50.0.1], and gue_ports: [5555] where the directors use GUE"
 

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from appliance import __version__
 from appliance.config.schema import Telemetry
 from appliance.config.tunnel import Runtimes, TunnelConfig
+from appliance.errors import KernelError
 from appliance.host.kernel import HostKernel
 from appliance.model.desired import ServiceDefaults
 from appliance.model.pod import Pod, PodKey
@@ -32,7 +33,7 @@ from appliance.telemetry.journal import Journal
 from appliance.telemetry.notify import notify
 from appliance.tunnel import pages, static
 from appliance.tunnel.agent import Agent
-from appliance.tunnel.modules import MODULES
+from appliance.tunnel.modules import LEGACY_FIREWALL, MODULES
 from appliance.tunnel.place import Places
 from appliance.tunnel.ports import Ports, Settings
 
@@ -53,7 +54,6 @@ def run(config: TunnelConfig, journal: Journal, file: Path | None = None) -> Non
         ConfigError: a port of telemetry is in use, or the file is wrong at the start.
         KernelError: this process may not do what it has to.
     """
-    config.agent.runtime_dir.mkdir(parents=True, exist_ok=True)
     with Listeners() as listeners:
         listeners.take(endpoints(config.telemetry).values())
         asyncio.run(_run(config, journal, listeners, file))
@@ -65,9 +65,9 @@ async def _run(config: TunnelConfig, journal: Journal, listeners: Listeners, fil
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, again.set)
-    await asyncio.to_thread(_load_modules, journal)
+    await asyncio.to_thread(_load_modules, journal, MODULES)
     async with AsyncExitStack() as resources:
-        places = resources.enter_context(Places(config.owns))
+        places = resources.enter_context(await asyncio.to_thread(_places, config, journal))
         journal.tell(messages.TUNNEL_STARTED, NODE=config.node.name, VERSION=__version__, FIREWALL=places.firewall)
         if file is None:
             work = _for_pods(config, journal, listeners, places, resources)
@@ -187,6 +187,7 @@ def settings(config: TunnelConfig) -> Settings:
         directors=config.lock,
         resync_s=config.agent.resync_s,
         linger_s=config.agent.linger_s,
+        confirm_after_s=config.agent.confirm_after_s,
         unhealthy_after_s=config.telemetry.unhealthy_after_s,
     )
 
@@ -242,8 +243,17 @@ def _dump(agent: Agent, journal: Journal) -> None:
         journal.tell(messages.STATE, text=line)
 
 
-def _load_modules(journal: Journal) -> None:
+def _places(config: TunnelConfig, journal: Journal) -> Places:
+    """Places, with legacy iptables loaded only where the kernel has no nftables."""
+    try:
+        return Places(config.owns)
+    except KernelError:
+        _load_modules(journal, LEGACY_FIREWALL)
+        return Places(config.owns)
+
+
+def _load_modules(journal: Journal, modules: Iterable[str]) -> None:
     """Load what is missing; in a container that cannot, the node has to have done it."""
-    loaded = HostKernel().load_modules(MODULES)
+    loaded = HostKernel().load_modules(modules)
     for module in loaded.loaded:
         journal.tell(messages.MODULE_LOADED, MODULE=module)

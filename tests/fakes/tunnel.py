@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
-from appliance.decide.tunnel_steps import steps
+from appliance.decide.tunnel_steps import standing, steps
 from appliance.errors import ContainerError, ContainerGone, KernelError, SourceError
 from appliance.model.address import Address, Network
 from appliance.model.pod import Condition, PodKey
@@ -25,11 +25,12 @@ from appliance.model.tunnel import (
     SetDeviceUp,
     SetReversePath,
     SetRules,
+    Tended,
     TunnelStep,
+    TunnelVip,
     TunnelWant,
 )
 from appliance.runtimes.resolver import ContainerId
-from appliance.tunnel.place import Tended
 
 _T = TypeVar("_T")
 
@@ -105,6 +106,14 @@ class FakeNamespaces:
         for step in todo:
             self.seen[pid] = applied(self.seen[pid], step)
         return Tended(container, todo)
+
+    async def find(self, pid: int, container: str) -> frozenset[TunnelVip]:  # noqa: ARG002 - Places checks it
+        """As in Places."""
+        if pid in self.refused:
+            raise self.refused[pid]
+        if pid not in self.seen:
+            raise ContainerGone(f"there is no process {pid} any more")
+        return standing(self.seen[pid], self.owned)
 
     def forget(self, place: str) -> None:
         """As in Places."""

@@ -2,7 +2,6 @@
 
 import socket
 import struct
-import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from ipaddress import ip_address
@@ -13,8 +12,8 @@ import pytest
 from tests.lab.capture import ACK, SYN, capture_bytes
 from tests.lab.hosts import RUN, wait_until
 from tests.lab.serving import STARTED_WITHIN_S, Serving
-from tests.lab.topology import POOL4, POOL6, ROUTER_AS, Director, Lab, Server, Station, build_lab
-from tests.lab.worker import SOON_S, Worker, bare, build_worker, sandbox_anew, vips_on
+from tests.lab.topology import POOL4, POOL6, Director, Lab, Server, Station, build_lab
+from tests.lab.worker import SOON_S, Worker, bare, build_worker, sandbox_anew, serving_without_bfd, vanish, vips_on
 
 VIP, VIP2, VIP6 = "10.50.0.1", "10.50.0.2", "2001:db8:50::1"
 VIP_GUE = "10.50.0.7"
@@ -44,13 +43,7 @@ def lab() -> Iterator[Lab]:
 @pytest.fixture(scope="module")
 def director(lab: Lab) -> Director:
     """One director that sends to the servers, whether they are ready or not."""
-    link = lab.directors[0].link
-    # A namespace that is deleted holds up the lab's kernel for longer than BFD waits.
-    peers = (
-        f"[{{name: router, address: {link.router4}, as: {ROUTER_AS}, bfd: false}}, "
-        f'{{name: router_v6, address: "{link.router6}", as: {ROUTER_AS}, bfd: false}}]'
-    )
-    serving = Serving(lab, lab.client.folder, peers={"director1": peers})
+    serving = serving_without_bfd(lab)
     serving.write("web", VIP)
     serving.write("web2", VIP2, lab.servers[:2])
     serving.write("web6", VIP6, lab.servers[:2])
@@ -214,28 +207,13 @@ def test_a_service_that_asks_for_gue_gets_its_listener(lab: Lab, worker: Worker)
     wait_until(lambda: "gue" not in pod.run(["ip", "fou", "show"]), SOON_S, "the listener to be closed")
 
 
-def test_fault_48_whatever_happens_to_one_pod_or_to_the_runtime_the_others_go_on(lab: Lab, worker: Worker) -> None:
-    """The runtime's socket dies, a pod goes away in the middle of work, and a new VIP comes: who can be served is."""
+def test_a_pod_that_goes_takes_nothing_of_the_others_along(lab: Lab, worker: Worker) -> None:
     gone, rest = lab.servers[2], lab.servers[:2]
-    worker.runtime.stop()
-    sandbox = sandbox_anew(lab, gone)
-    worker.run_pod(gone, sandbox)
-    worker.serve("late", "10.50.0.9", lab.servers)
+    vanish(gone)
+    worker.api.delete("Pod", worker.api.namespace, gone.name)
+    worker.serve("late", "10.50.0.9", rest)
     for pod in rest:
         worker.await_vips(pod, VIP, VIP6, "10.50.0.9")
-    assert worker.agent is not None
-    for process in gone.processes:
-        process.kill()
-    gone.processes.clear()
-    subprocess.run(["ip", "netns", "delete", gone.name], check=True)
-    subprocess.run(["ip", "netns", "add", gone.name], check=True)
-    worker.api.delete("Pod", worker.api.namespace, gone.name)
-    worker.runtime.start()
-    worker.no_longer("late")
-    for pod in rest:
-        worker.await_vips(pod, VIP, VIP6)
-    assert worker.agent.running
-    assert worker.agent.text().count("warning") < 10
 
 
 def test_a_server_that_is_no_pod_is_kept_by_its_file(lab: Lab, worker: Worker) -> None:  # noqa: ARG001 - it made the file of pools

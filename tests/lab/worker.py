@@ -16,14 +16,15 @@ from tests.kube.api import Api
 from tests.kube.double import Double
 from tests.kube.objects import Object, endpoint_slice, pod, service
 from tests.lab.hosts import Host, Process, wait_until
-from tests.lab.topology import POOL4, POOL6, Lab, Server, connect
+from tests.lab.serving import Serving
+from tests.lab.topology import POOL4, POOL6, ROUTER_AS, Lab, Server, connect
 
 TREE = Path(__file__).resolve().parent.parent.parent
 NODE = "worker1"
 CONDITION = "balanced.demonware.net/tunnel-ready"
 DIRECTORS = ("10.0.11.0/24", "2001:db8:0:11::/64")
 LINGER_S = 1.0
-# The agent is not in a hurry in the lab kernel: it starts in seconds, and each change of iptables forks.
+# The agent starts in seconds in the lab kernel, and shares its processor with everything else.
 SOON_S = 90.0
 DEVICES = {4: "tunl0", 6: "ip6tnl0"}
 
@@ -112,6 +113,19 @@ class Worker:
         return {each["reason"] for each in about if each["involvedObject"]["kind"] == "Pod"}
 
 
+def serving_without_bfd(lab: Lab) -> Serving:
+    """The first director, ready to be started, with sessions that hold while a namespace is deleted.
+
+    That holds up the lab's kernel for longer than BFD waits.
+    """
+    link = lab.directors[0].link
+    peers = (
+        f"[{{name: router, address: {link.router4}, as: {ROUTER_AS}, bfd: false}}, "
+        f'{{name: router_v6, address: "{link.router6}", as: {ROUTER_AS}, bfd: false}}]'
+    )
+    return Serving(lab, lab.client.folder, peers={lab.directors[0].name: peers})
+
+
 def vips_on(host: Host) -> set[str]:
     """The one-host addresses on the tunnel devices."""
     shown = [each for device in DEVICES.values() for each in host.ip_json("addr", "show", "dev", device)]
@@ -127,17 +141,22 @@ def bare(server: Server) -> None:
 
 def sandbox_anew(lab: Lab, server: Server) -> Process:
     """The pod's sandbox is made anew, with a namespace of its own under the same address; returns its server."""
+    vanish(server)
+    server.prepare()
+    wait_until(lambda: not _has_link(lab, server.name), 10, "the old link to be gone")
+    connect(server, lab.router)
+    bare(server)
+    return server.start_service()
+
+
+def vanish(server: Server) -> None:
+    """Everything in the pod ends, and its namespace with it; under its name there is an empty one."""
     for process in server.processes:
         process.kill()
     server.processes.clear()
     subprocess.run(["ip", "netns", "delete", server.name], check=True)
     # The folder stays, for its logs.
     subprocess.run(["ip", "netns", "add", server.name], check=True)
-    server.prepare()
-    wait_until(lambda: not _has_link(lab, server.name), 10, "the old link to be gone")
-    connect(server, lab.router)
-    bare(server)
-    return server.start_service()
 
 
 def _has_link(lab: Lab, name: str) -> bool:

@@ -41,6 +41,7 @@ ENDPOINT_SLICES = Resource("discovery.k8s.io/v1", "endpointslices", "EndpointSli
 ENDPOINTS = Resource("v1", "endpoints", "Endpoints")
 EVENTS = Resource("v1", "events", "Event")
 PODS = Resource("v1", "pods", "Pod")
+NAMESPACES = Resource("v1", "namespaces", "Namespace")
 
 
 class Unreachable(SourceError):

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from random import Random
 from urllib.parse import quote
 
@@ -12,9 +12,11 @@ import msgspec
 from appliance.errors import SourceError
 from appliance.model.address import Address
 from appliance.model.claim import Claim
+from appliance.sources.kubernetes import namespaces
 from appliance.sources.kubernetes.api import SERVICES, Connection, Exchange, ExchangeCluster, Refused, Resource
-from appliance.sources.kubernetes.claims import ClaimedService, read_service, status_patch
+from appliance.sources.kubernetes.claims import DEFAULT_IP_MODE, ClaimedService, ClaimView, read_service, status_patch
 from appliance.sources.kubernetes.decoding import Malformed
+from appliance.sources.kubernetes.namespaces import NamespaceLabels
 from appliance.sources.kubernetes.objects import Metadata
 from appliance.sources.kubernetes.watch import Follower, Timing
 from appliance.sources.kubernetes.wire import Event, Item, Key, key_of
@@ -38,7 +40,8 @@ class ClaimSource:
     """The Services of all namespaces, as claims of those that concern the allocator.
 
     ``services`` are there by owner as they were last heard of, all of them from the moment ``is_complete`` is true.
-    ``error`` says why nothing is heard now. ``news`` is set with each change of any of these.
+    ``error`` says why nothing is heard now. ``news`` is set with each change of any of these. ``ip_mode`` is the one
+    that addresses are to have.
     """
 
     def __init__(
@@ -46,14 +49,18 @@ class ClaimSource:
         cluster: ExchangeCluster,
         classes: Collection[str],
         *,
+        ip_mode: str = DEFAULT_IP_MODE,
+        with_namespaces: bool = False,
         timing: Timing | None = None,
         chance: Random | None = None,
     ) -> None:
         self.services: dict[str, ClaimedService] = {}
-        self.is_complete = False
-        self.error: SourceError | None = None
         self.news = asyncio.Event()
         self._cluster = cluster
+        self.ip_mode = ip_mode
+        self._is_listed = False
+        self._error: SourceError | None = None
+        self._namespaces = NamespaceLabels(self._relabelled) if with_namespaces else None
         self._classes = classes
         self._timing = timing or Timing()
         self._chance = chance or Random()  # noqa: S311 - spreads load, keeps no secret
@@ -61,12 +68,27 @@ class ClaimSource:
 
     async def follow(self) -> None:
         """Follow until cancelled. Only a bug ends it otherwise."""
-        await Follower(self._cluster, _services, self, timing=self._timing, chance=self._chance).run()
+        timing, chance = self._timing, self._chance
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(Follower(self._cluster, _services, self, timing=timing, chance=chance).run())
+            if self._namespaces is not None:
+                labels = Follower(self._cluster, namespaces.choose, self._namespaces, timing=timing, chance=chance)
+                tasks.create_task(labels.run())
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything that claims are made of was listed."""
+        return self._is_listed and (self._namespaces is None or self._namespaces.is_complete)
+
+    @property
+    def error(self) -> SourceError | None:
+        """Why something of it is not heard now."""
+        return self._error or (self._namespaces.error if self._namespaces is not None else None)
 
     @property
     def claims(self) -> Mapping[str, Claim]:
         """The claims of all these Services, by owner."""
-        return _Claims(self.services)
+        return ClaimView(self.services, self._namespaces.labels if self._namespaces is not None else {})
 
     def take(self) -> list[str]:
         """The owners whose Services changed, came or went since this was called last."""
@@ -95,7 +117,7 @@ class ClaimSource:
     def read(self, resource: Resource, text: msgspec.Raw) -> Item | None:
         """As in Listener."""
         try:
-            key, claimed = key_of(resource, text), read_service(text, self._classes)
+            key, claimed = key_of(resource, text), self._read(text)
         except (Malformed, ValueError):
             # No API server holds a Service that is none.
             return None
@@ -108,7 +130,7 @@ class ClaimSource:
             if self.services.get(owner) != fresh.get(owner):
                 self._changed[owner] = None
         self.services = fresh
-        self.is_complete = True
+        self._is_listed = True
         self.news.set()
 
     def happened(self, resource: Resource, event: Event) -> None:
@@ -125,18 +147,18 @@ class ClaimSource:
 
     def well(self) -> None:
         """As in Listener."""
-        self.error = None
+        self._error = None
         self.news.set()
 
     def failed(self, error: SourceError) -> None:
         """As in Listener."""
-        self.error = error
+        self._error = error
         self.news.set()
 
     def put(self, owner: str, text: bytes | msgspec.Raw) -> None:
         """The Service is there, in this form."""
         try:
-            claimed = read_service(text, self._classes)
+            claimed = self._read(text)
         except ValueError:
             return
         if claimed is None:
@@ -146,26 +168,20 @@ class ClaimSource:
             self._changed[owner] = None
             self.news.set()
 
+    def _relabelled(self, names: Iterable[str]) -> None:
+        """Namespaces have other labels: what of their Services is waiting may be served now."""
+        changed = frozenset(names)
+        if changed:
+            self._changed.update({owner: None for owner in self.services if owner.partition("/")[0] in changed})
+        self.news.set()
+
+    def _read(self, text: bytes | msgspec.Raw) -> ClaimedService | None:
+        return read_service(text, self._classes, self.ip_mode)
+
     def _forget(self, owner: str) -> None:
         if self.services.pop(owner, None) is not None:
             self._changed[owner] = None
             self.news.set()
-
-
-class _Claims(Mapping[str, Claim]):
-    """A view of Services as their claims."""
-
-    def __init__(self, services: Mapping[str, ClaimedService]) -> None:
-        self._services = services
-
-    def __getitem__(self, owner: str) -> Claim:
-        return self._services[owner].claim
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._services)
-
-    def __len__(self) -> int:
-        return len(self._services)
 
 
 class StatusWriter:
@@ -220,7 +236,8 @@ class StatusWriter:
                 if self._left_s() <= 0:
                     raise SourceError("this allocator does not lead any more")
                 path = f"{_path(owner)}/status"
-                self._source.put(owner, await connection.send("PATCH", path, status_patch(service, addresses)))
+                patch = status_patch(service, addresses, self._source.ip_mode)
+                self._source.put(owner, await connection.send("PATCH", path, patch))
         except Refused as error:
             if error.status not in {_NOT_FOUND, _CONFLICT}:
                 raise
@@ -244,13 +261,19 @@ def _path(owner: str) -> str:
     return f"{SERVICES.path(quote(namespace, safe=''))}/{quote(name, safe='')}"
 
 
-async def list_services(cluster: ExchangeCluster, classes: Collection[str]) -> Mapping[str, ClaimedService]:
+async def list_services(
+    cluster: ExchangeCluster,
+    classes: Collection[str],
+    ip_mode: str = DEFAULT_IP_MODE,
+    *,
+    with_namespaces: bool = False,
+) -> Mapping[str, ClaimedService]:
     """The Services of all namespaces, listed once, by owner.
 
     Raises:
         SourceError: they cannot be listed.
     """
-    source = ClaimSource(cluster, classes)
+    source = ClaimSource(cluster, classes, ip_mode=ip_mode, with_namespaces=with_namespaces)
     async with asyncio.TaskGroup() as tasks:
         following = tasks.create_task(source.follow())
         while not source.is_complete and source.error is None:
@@ -259,4 +282,4 @@ async def list_services(cluster: ExchangeCluster, classes: Collection[str]) -> M
         following.cancel()
     if source.error is not None:
         raise source.error
-    return source.services
+    return {owner: replace(each, claim=source.claims[owner]) for owner, each in source.services.items()}

@@ -4,8 +4,8 @@ Fields: core/v1 Service. Annotations: those of BalanceD, and where a Service has
 its Services can be taken over as they are (docs/allocator.md has the mapping).
 """
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -24,6 +24,7 @@ IP_POOL = (f"{PREFIX}ip-pool", *(f"{each}address-pool" for each in METALLB))
 IP_REQUEST = (f"{PREFIX}ip-request", *(f"{each}loadBalancerIPs" for each in METALLB))
 ALLOW_SHARED_IP = (f"{PREFIX}allow-shared-ip", *(f"{each}allow-shared-ip" for each in METALLB))
 MAX_REQUESTS = 64
+DEFAULT_IP_MODE = "VIP"
 
 
 class _Part(msgspec.Struct, frozen=True, rename="camel", gc=False):
@@ -59,6 +60,7 @@ class _Spec(_Part, frozen=True):
 class _Ingress(_Part, frozen=True):
     ip: str | None = None
     hostname: str | None = None
+    ip_mode: str | None = None
 
 
 class _Balancer(_Part, frozen=True):
@@ -83,8 +85,31 @@ class ClaimedService:
     metadata: Metadata
 
 
-def read_service(text: bytes | msgspec.Raw, classes: Collection[str]) -> ClaimedService | None:
+class ClaimView(Mapping[str, Claim]):
+    """A view of Services as their claims, with the labels of their namespaces where these are followed."""
+
+    def __init__(self, services: Mapping[str, ClaimedService], labels: Mapping[str, Mapping[str, str]]) -> None:
+        self._services = services
+        self._labels = labels
+
+    def __getitem__(self, owner: str) -> Claim:
+        claim = self._services[owner].claim
+        labels = self._labels.get(claim.namespace)
+        return replace(claim, namespace_labels=labels) if labels else claim
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._services)
+
+    def __len__(self) -> int:
+        return len(self._services)
+
+
+def read_service(
+    text: bytes | msgspec.Raw, classes: Collection[str], ip_mode: str = DEFAULT_IP_MODE
+) -> ClaimedService | None:
     """The Service as a claim; None if it neither wants nor holds an address. ``classes`` are ours, "": without class.
+
+    ``ip_mode`` is the one that its addresses should have. A server that does not know the field is not asked for it.
 
     Raises:
         ValueError: the object is no Service.
@@ -116,17 +141,21 @@ def read_service(text: bytes | msgspec.Raw, classes: Collection[str]) -> Claimed
         ports=frozenset((each.protocol, each.port) for each in spec.ports or ()),
         held=held,
         has_hostname=bool(unreadable) or any(each.hostname and not each.ip for each in ingress),
+        has_other_mode=any(each.ip and each.ip_mode not in {None, ip_mode} for each in ingress),
     )
     return ClaimedService(claim, metadata)
 
 
-def status_patch(service: ClaimedService, addresses: Iterable[Address]) -> dict[str, Any]:
+def status_patch(
+    service: ClaimedService, addresses: Iterable[Address], ip_mode: str = DEFAULT_IP_MODE
+) -> dict[str, Any]:
     """The merge patch of ``status`` by which this very version of the Service holds exactly these addresses.
 
-    ``ipMode`` VIP is what they are (KEP-1860): packets come with the VIP as destination. A server that does not know
-    the field (before Kubernetes 1.29) drops it, as it does with all that it does not know.
+    ``ip_mode`` VIP is what they are (KEP-1860): packets come with the VIP as destination; with Proxy kube-proxy leaves
+    them to the directors all the same. A server that does not know the field (before Kubernetes 1.29) drops it, as it
+    does with all that it does not know.
     """
-    ingress = [{"ip": str(address), "ipMode": "VIP"} for address in addresses]
+    ingress = [{"ip": str(address), "ipMode": ip_mode} for address in addresses]
     metadata = {"resourceVersion": service.metadata.resource_version, "uid": service.metadata.uid}
     return {
         "metadata": {name: value for name, value in metadata.items() if value},

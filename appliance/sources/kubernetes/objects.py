@@ -72,11 +72,26 @@ class ServiceSpec(_Object, frozen=True):
     session_affinity_config: AffinityConfig | None = None
 
 
+class IpMode(enum.Enum):
+    """Whether kube-proxy takes packets for an address itself (VIP, and whatever else is not PROXY), as KEP-1860 has it.
+
+    One object for all that are read, unlike a text.
+    """
+
+    VIP = "VIP"
+    PROXY = "Proxy"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "IpMode | None":
+        return cls.VIP if isinstance(value, str) else None
+
+
 class Ingress(_Object, frozen=True):
     """One address that was given to a Service, or the name of a host that nobody here can announce."""
 
     ip: str | None = None
     hostname: str | None = None
+    ip_mode: IpMode | None = None
 
 
 class LoadBalancer(_Object, frozen=True):

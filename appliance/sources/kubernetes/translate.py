@@ -16,6 +16,7 @@ from appliance.sources.kubernetes.objects import (
     EndpointPort,
     Endpoints,
     EndpointSlice,
+    IpMode,
     Placed,
     Service,
     ServicePort,
@@ -113,6 +114,7 @@ def _translate_service(
     owner = owner_of(service.metadata)
     where = f"{origin}: service {owner}" if origin else f"service {owner}"
     vips = dict.fromkeys(ip_address(text) for _, text in vips_of(service, requested=from_files))
+    proxied = _proxied(service)
     terms = read_terms(service.metadata.annotations or {}, where, owner, defaults)
     flags, persistence_s = terms.flags, 0
     if spec.session_affinity == "ClientIP":
@@ -140,6 +142,8 @@ def _translate_service(
                 drain_s=terms.drain_s,
                 source_ranges=ranges,
                 new_flows_per_s=terms.new_flows_per_s,
+                # What a file says no kube-proxy knows of.
+                kube_proxy_too=not from_files and vip not in proxied,
                 origin=origin,
             )
             for vip in vips
@@ -150,6 +154,11 @@ def _translate_service(
         tuple(each for each in remarks if isinstance(each, Problem)),
         tuple(each for each in remarks if isinstance(each, Note)),
     )
+
+
+def _proxied(service: Service) -> frozenset[Address]:
+    """The addresses whose packets kube-proxy leaves to whoever has them."""
+    return frozenset(ip_address(one.ip) for one in ingress_of(service) if one.ip and one.ip_mode is IpMode.PROXY)
 
 
 def _affinity_s(spec: ServiceSpec) -> int:

@@ -101,3 +101,16 @@ def test_only_its_owner_may_read_the_lock(folder: Path) -> None:
     lock = folder / "director.lock"
     with only_one(lock):
         assert lock.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_second_tunnel_agent_is_refused_before_it_touches_anything(tmp_path: Path, folder: Path) -> None:
+    config = tmp_path / "tunnel.yaml"
+    config.write_text(
+        f"pools: [{{name: a, cidrs: [10.50.0.0/24]}}]\ndirectors: []\nagent: {{runtime_dir: {folder}}}\n"
+        "telemetry: {metrics_port: null, health_port: null}\n"
+    )
+    command = [str(Path(sys.executable).with_name("balanced")), "tunnel", "--config", str(config)]
+    with holder(folder / "agent.lock") as first:
+        second = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+        assert second.returncode == ExitCode.REFUSED
+        assert f"a tunnel agent is running already, process {first.pid}" in second.stderr

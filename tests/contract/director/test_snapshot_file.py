@@ -35,6 +35,7 @@ services = st.builds(
     drain_s=st.none() | st.floats(0, 86400),
     source_ranges=st.lists(st.ip_addresses().map(ip_network), max_size=2).map(tuple),
     new_flows_per_s=st.none() | st.integers(1, 10_000_000),
+    kube_proxy_too=st.booleans(),
     origin=words,
 )
 snapshots = st.builds(

@@ -7,20 +7,19 @@ import threading
 
 import pytest
 
-from appliance.director.workers import WORKERS, workers
+from appliance.director.workers import WORKERS, WorkersLoop, workers
 
 WITHOUT_FORKS = """
 import asyncio, concurrent.futures.thread, os, resource, sys
-from appliance.director.workers import workers
-made = workers() if sys.argv[1] == "made before" else None
-resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
-os.setresuid(64990, 64990, 64990)
-async def main():
-    if made is not None:
-        asyncio.get_running_loop().set_default_executor(made)
-    await asyncio.gather(*(asyncio.to_thread(abs, -number) for number in range(20)))
-    os._exit(0)  # asyncio's own end makes one more thread
-asyncio.run(main())
+from appliance.director.workers import WorkersLoop
+factories = {"made before": WorkersLoop, "made when needed": asyncio.SelectorEventLoop}
+with asyncio.Runner(loop_factory=factories[sys.argv[1]]) as runner:
+    runner.get_loop()
+    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+    os.setresuid(64990, 64990, 64990)
+    async def main():
+        await asyncio.gather(*(asyncio.to_thread(abs, -number) for number in range(20)))
+    runner.run(main())
 """
 
 
@@ -34,7 +33,7 @@ def test_every_thread_runs_before_the_first_task() -> None:
 
 
 @pytest.mark.parametrize(("when", "works"), [("made before", True), ("made when needed", False)])
-def test_fault_39_a_process_that_may_make_no_more_threads_goes_on(when: str, *, works: bool) -> None:
+def test_fault_39_a_process_that_may_make_no_more_threads_goes_on_and_ends(when: str, *, works: bool) -> None:
     """The limit counts for users without capabilities; the second case shows that it is felt."""
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_FORKS, when],
@@ -49,9 +48,9 @@ def test_fault_39_a_process_that_may_make_no_more_threads_goes_on(when: str, *, 
 
 def test_a_loop_closes_them() -> None:
     async def main() -> None:
-        asyncio.get_running_loop().set_default_executor(workers())
         assert await asyncio.to_thread(abs, -1) == 1
 
     before = threading.active_count()
-    asyncio.run(main())
+    with asyncio.Runner(loop_factory=WorkersLoop) as runner:
+        runner.run(main())
     assert threading.active_count() == before

@@ -10,10 +10,11 @@ import pytest
 
 from appliance.sources.kubernetes.claiming import ClaimSource, StatusWriter, list_services
 from appliance.sources.kubernetes.transport import KubernetesCluster
-from tests.contract.kube.allocator import addresses, allocating, fresh, pools
+from tests.contract.kube.allocator import addresses, allocating, config_file, configured, fresh, pools
 from tests.contract.kube.source_subject import run
 from tests.kube.api import Api
-from tests.kube.objects import service
+from tests.kube.client import MERGE_PATCH
+from tests.kube.objects import Object, resource, service
 
 PREFIX = "balanced.demonware.net/"
 
@@ -55,6 +56,62 @@ def test_the_mode_of_the_address_is_written_where_the_server_knows_it(api: Api, 
             assert api.get("Service", "web") == written
 
     run(story())
+
+
+def test_another_mode_is_written_after_a_reload_where_the_server_knows_it(api: Api, block: str, tmp_path: Path) -> None:
+    """Where it does not, nothing is written at all; no address changes in either case."""
+
+    async def story() -> None:
+        api.create(fresh("web"))
+        path = config_file(api, tmp_path, pools(api, f"{block}.0/24"))
+        async with configured(api, path) as it:
+            await it.until_held("web", f"{block}.1")
+            before = api.get("Service", "web")
+            path.write_text(path.read_text().replace("ipam:\n", "ipam:\n  ip_mode: Proxy\n"))
+            it.candidate.reload(path)
+            if "ipMode" in mode_of(before):
+                await it.until(lambda: mode_of(api.get("Service", "web"))["ipMode"] == "Proxy")
+            api.create(fresh("later"))
+            await it.until_held("later", f"{block}.2")
+            assert mode_of(api.get("Service", "later")).get("ipMode") in {"Proxy", None}
+            after = api.get("Service", "web")
+            assert addresses(after) == [f"{block}.1"]
+            assert "ipMode" in mode_of(before) or after == before
+
+    run(story())
+
+
+def mode_of(item: Object) -> Object:
+    """The address of a Service, and its mode."""
+    found: Object = item["status"]["loadBalancer"]["ingress"][0]
+    return found
+
+
+def test_a_service_waits_until_its_namespace_has_the_labels_of_a_pool_and_keeps_its_address_then(
+    api: Api, block: str
+) -> None:
+    async def story() -> None:
+        api.create(fresh("web"))
+        async with allocating(api, pools(api, f"{block}.0/24", namespace_selector="team=web")) as it:
+            await it.until_event("web", "NoSuitableLoadBalancerIP")
+            label(api, "web")
+            await it.until_held("web", f"{block}.1")
+            label(api, "mail")
+            source = it.candidate.source
+            assert source is not None
+            await it.until(lambda: source.claims[f"{api.namespace}/web"].namespace_labels.get("team") == "mail")
+            api.create(fresh("later"))
+            await it.until_event("later", "NoSuitableLoadBalancerIP")
+            assert await it.held("web") == [f"{block}.1"]
+
+    run(story())
+
+
+def label(api: Api, team: str) -> None:
+    """Change the label of the test's namespace."""
+    path = resource("Namespace").path(None, api.namespace)
+    patch = {"metadata": {"labels": {"team": team}}}
+    api.client.request("PATCH", path, patch, content_type=MERGE_PATCH).expect(200)
 
 
 def test_a_service_that_comes_later_is_served_and_one_that_goes_frees_its_address(api: Api, block: str) -> None:

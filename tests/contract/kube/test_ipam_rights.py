@@ -19,16 +19,28 @@ from tests.kube.objects import resource, resource_of
 RIGHTS = {"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
 
 
-def objects(api: Api) -> list[dict[str, Any]]:
+def objects(api: Api, *, namespace_labels: bool = False) -> list[dict[str, Any]]:
     """The manifest for the test's namespace, under a name of its own."""
-    name = f"ipam-{api.namespace}"
-    return list(yaml.safe_load_all(render_ipam(name, api.namespace, image="balanced:1", pools=["10.62.0.0/24"])))
+    text = render_ipam(
+        f"ipam-{api.namespace}",
+        api.namespace,
+        image="balanced:1",
+        pools=["10.62.0.0/24"],
+        namespace_labels=namespace_labels,
+    )
+    return list(yaml.safe_load_all(text))
 
 
 @pytest.fixture
-def token(real_api: Api, cluster: Cluster) -> Iterator[str]:
+def namespace_labels() -> bool:
+    """Whether the right to read Namespaces was asked for."""
+    return False
+
+
+@pytest.fixture
+def token(real_api: Api, cluster: Cluster, namespace_labels: bool) -> Iterator[str]:  # noqa: FBT001 - a fixture
     """A token of the account, after the rights were applied."""
-    for item in objects(real_api):
+    for item in objects(real_api, namespace_labels=namespace_labels):
         if item["kind"] in RIGHTS:
             home = resource_of(item)
             real_api.client.request("POST", home.path(item["metadata"].get("namespace")), item).expect(201)
@@ -36,6 +48,33 @@ def token(real_api: Api, cluster: Cluster) -> Iterator[str]:
     yield cluster.service_account_token(real_api.namespace, name)
     for kind in ("ClusterRole", "ClusterRoleBinding"):
         real_api.client.request("DELETE", resource(kind).path(None, name))
+
+
+@pytest.mark.parametrize(("namespace_labels", "served"), [(True, True), (False, False)])
+def test_labels_of_namespaces_take_a_right_of_their_own(
+    real_api: Api,
+    cluster: Cluster,
+    token: str,
+    tmp_path: Path,
+    served: bool,  # noqa: FBT001 - a column
+) -> None:
+    """Without it nothing is given, and the journal names what is missing."""
+    (config_map,) = (each for each in objects(real_api) if each["kind"] == "ConfigMap")
+    kubeconfig = write_kubeconfig(tmp_path / "kubeconfig", cluster.url, authority=cluster.authority, token=token)
+    path = tmp_path / "ipam.yaml"
+    text = config_map["data"]["ipam.yaml"].replace("- name:", "- namespace_selector: '!foreign'\n      name:")
+    path.write_text(f"{text}  kubeconfig: {kubeconfig}\n")
+
+    async def story() -> None:
+        real_api.create(fresh("web"))
+        async with configured(real_api, path) as it:
+            if served:
+                await it.until(lambda: it.held("web"))
+            else:
+                await it.until(lambda: "403 to list /api/v1/namespaces" in it.lines.getvalue())
+                assert await it.held("web") == []
+
+    run(story())
 
 
 def test_an_allocator_with_these_rights_and_this_configuration_does_all_of_its_work(

@@ -1,16 +1,17 @@
-"""Clamp and lock by nftables, in namespaces of this machine's own kernel; those by iptables run in the lab."""
+"""Clamp and lock by nftables and by legacy iptables, in namespaces of this machine's own kernel."""
 
-import shutil
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from ipaddress import ip_address, ip_network
 
 import pytest
 
-from appliance.errors import KernelError
 from appliance.model.tunnel import Clamp, Rules
+from appliance.tunnel.firewall import Firewall
 from appliance.tunnel.iptables import Iptables
+from appliance.tunnel.modules import LEGACY_FIREWALL
 from appliance.tunnel.nftables import Nftables, probe
 from tests.contract.guard.wire import QUIET_S, give, plug, receive
 from tests.netns import Namespace
@@ -31,7 +32,7 @@ RULES = Rules(
 class Pod:
     """A client and a pod with its VIPs, each in a namespace, and the firewall of the pod."""
 
-    def __init__(self, stack: ExitStack) -> None:
+    def __init__(self, stack: ExitStack, firewall: Firewall) -> None:
         self._stack = stack
         self.client, self.pod = stack.enter_context(Namespace()), stack.enter_context(Namespace())
         plug(self.client, "up", self.pod, "eth0")
@@ -40,11 +41,20 @@ class Pod:
         give(self.pod, "lo", f"{VIP}/32", f"{VIP6}/128")
         self.client.run("ip", "route", "add", f"{VIP}/32", "via", POD)
         self.client.run("ip", "route", "add", f"{VIP6}/128", "via", POD6)
-        self.firewall = Nftables()
+        self.firewall = firewall
 
     def put(self, rules: Rules) -> None:
         with self.pod.entered():
             self.firewall.put(PLACE, rules)
+
+    def remove(self) -> None:
+        with self.pod.entered():
+            self.firewall.remove(PLACE)
+
+    def read(self) -> tuple[Rules | None, bool]:
+        with self.pod.entered():
+            standing = self.firewall.read(PLACE)
+        return standing.rules, standing.is_marked
 
     def open(self, namespace: Namespace, address: str, kind: int, protocol: int = 0) -> socket.socket:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -71,10 +81,12 @@ class Pod:
             return receive(receiver, QUIET_S) is not None
 
 
-@pytest.fixture
-def pod() -> Iterator[Pod]:
+@pytest.fixture(params=[Nftables, Iptables])
+def pod(request: pytest.FixtureRequest) -> Iterator[Pod]:
+    # Where they are modules they are not loaded before somebody asks; where they are built in there is nothing to do.
+    subprocess.run(["modprobe", "-qa", *LEGACY_FIREWALL], capture_output=True, check=False)
     with ExitStack() as stack:
-        yield Pod(stack)
+        yield Pod(stack, request.param())
 
 
 def test_answers_of_a_vip_ask_for_segments_that_fit_and_no_others_do(pod: Pod) -> None:
@@ -125,25 +137,20 @@ def test_without_any_director_of_a_version_nobody_of_it_gets_through(pod: Pod) -
     assert not pod.gets(CLIENT6, POD6, socket.IPPROTO_IPV6)
 
 
+@pytest.mark.parametrize("pod", [Nftables], indirect=True)
 def test_what_stands_is_known_until_somebody_changes_a_rule(pod: Pod) -> None:
     """A flushed chain, and a table of somebody else: both count as a change, after which ours is put there anew."""
-
-    def read() -> tuple[Rules | None, bool]:
-        with pod.pod.entered():
-            return tuple(pod.firewall.read(PLACE))  # type: ignore[return-value]  # two of them
-
-    assert read() == (None, False)
+    assert pod.read() == (None, False)
     pod.put(RULES)
-    assert read() == (RULES, True)
+    assert pod.read() == (RULES, True)
     pod.pod.run("nft", "flush chain inet balanced_tunnel input")
-    assert read() == (None, True)
+    assert pod.read() == (None, True)
     pod.put(RULES)
     assert not pod.gets(STRANGER, POD, socket.IPPROTO_IPIP)
     pod.pod.run("nft", "add table inet somebody")
-    assert read() == (None, True)
-    with pod.pod.entered():
-        pod.firewall.remove(PLACE)
-    assert read() == (None, False)
+    assert pod.read() == (None, True)
+    pod.remove()
+    assert pod.read() == (None, False)
     assert pod.pod.run("nft", "list", "tables") == "table inet somebody\n"
 
 
@@ -153,7 +160,75 @@ def test_the_probe_leaves_nothing_behind(pod: Pod) -> None:
     assert pod.pod.run("nft", "list", "ruleset") == ""
 
 
-def test_iptables_says_so_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "which", lambda _: None)
-    with pytest.raises(KernelError, match="apt-get install iptables"):
-        Iptables()
+STRANGERS = """\
+*filter
+:SIDECAR - [0:0]
+:ANOTHER - [0:0]
+-A INPUT -s 192.0.2.200/32 -p udp -m udp --dport 7 -j SIDECAR
+-A OUTPUT -m comment --comment "of a sidecar" -j SIDECAR
+-A SIDECAR -p tcp -g ANOTHER
+-A ANOTHER -d 203.0.113.9/32 -j REJECT --reject-with icmp-port-unreachable
+COMMIT
+"""
+
+
+def listed(pod: Pod) -> list[str]:
+    """All rules of both versions as the programs of iptables see them, with what they have counted."""
+    said = [pod.pod.run(f"{program}-legacy-save", "-c") for program in ("iptables", "ip6tables")]
+    return [line for text in said for line in text.splitlines() if line.startswith("[")]
+
+
+@pytest.mark.parametrize("pod", [Iptables], indirect=True)
+def test_i5_rules_of_others_stay_as_they_are_with_what_they_have_counted(pod: Pod) -> None:
+    """Chains that are jumped to lie before and behind ours, and move when ours comes, grows and goes."""
+    pod.pod.run("iptables-legacy-restore", text=STRANGERS)
+    assert pod.gets(CLIENT, POD, 0, socket.SOCK_DGRAM, 9)
+    pod.pod.run("ping", "-c", "1", CLIENT)
+    before = listed(pod)
+    assert not any(line.startswith("[0:0] -A OUTPUT") for line in before)
+    for rules in (RULES, Rules(RULES.clamps), RULES):
+        pod.put(rules)
+        assert [line for line in listed(pod) if "BALANCED-TUNNEL" not in line] == before
+        assert pod.read() == (rules, True)
+    pod.remove()
+    assert listed(pod) == before
+    assert pod.read() == (None, False)
+
+
+@pytest.mark.parametrize("pod", [Iptables], indirect=True)
+def test_the_programs_of_iptables_list_what_was_put_there(pod: Pod) -> None:
+    pod.put(RULES)
+    both = ["-p ipencap -j DROP", "-p ipv6 -j DROP", "-p udp -m udp --dport 5555 -j DROP"]
+    syn_ack = "-p tcp -m tcp --tcp-flags SYN,ACK SYN,ACK -j TCPMSS --set-mss"
+    own = [
+        f"-s 10.50.0.1/32 {syn_ack} 1240",
+        "-s 192.0.2.10/32 -j RETURN",
+        *both,
+        f"-s 2001:db8:50::1/128 {syn_ack} 1220",
+        "-s 2001:db8:7::10/128 -j RETURN",
+        *both,
+    ]
+    wanted = [f"BALANCED-TUNNEL {rule}" for rule in own]
+    wanted += ["INPUT -j BALANCED-TUNNEL", "OUTPUT -j BALANCED-TUNNEL"] * 2
+    assert sorted(line.partition("] -A ")[2] for line in listed(pod)) == sorted(wanted)
+
+
+@pytest.mark.parametrize(
+    ("change", "is_ours"),
+    [
+        pytest.param("-F BALANCED-TUNNEL", True, id="our chain is emptied"),
+        pytest.param("-R BALANCED-TUNNEL 2 -p 4 -j ACCEPT", True, id="a rule keeps its size and says something else"),
+        pytest.param("-D INPUT -j BALANCED-TUNNEL", True, id="nothing leads to it any more"),
+        pytest.param("-I INPUT -s 192.0.2.66/32 -j ACCEPT", True, id="a rule stands before it"),
+        pytest.param("-A INPUT -s 192.0.2.66/32 -j ACCEPT", False, id="a rule stands behind it"),
+        pytest.param("-N ZZZ", False, id="a chain of somebody else"),
+    ],
+)
+@pytest.mark.parametrize("pod", [Iptables], indirect=True)
+def test_only_what_concerns_ours_is_taken_for_a_change(change: str, is_ours: bool, pod: Pod) -> None:  # noqa: FBT001 - a parameter of the table
+    pod.put(RULES)
+    pod.pod.run("iptables-legacy", *change.split())
+    assert pod.read() == ((None, True) if is_ours else (RULES, True))
+    pod.put(RULES)
+    assert pod.read() == (RULES, True)
+    assert not pod.gets(STRANGER, POD, socket.IPPROTO_IPIP)

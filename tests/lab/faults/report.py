@@ -21,8 +21,8 @@ WIDTH = 200
 HEAD = """\
 # Faults
 
-Break anything on a director: this is what happens, and how soon. One rule decides every row: **withdraw on local proof,
-de-prefer on suspicion, hold on loss of information.**
+Break anything on a director or a worker: this is what happens, and how soon. One rule decides every row: **withdraw on
+local proof, de-prefer on suspicion, hold on loss of information.**
 
 - **withdraw**: this node has *read* that it cannot serve the VIP: the kernel's state is wrong and not repaired, no
   backend is ready, an operator drains it.

@@ -113,5 +113,7 @@ _TABLE = (
         "found to be a fight; the alarm names kube-proxy", "10 s"),
     Row(47, 1, "hold", "two Services share a VIP, one goes",
         "the VIP and the other's ports stay", "1 s"),
+    Row(48, 5, "repair", "a worker's container restarts, namespace vanishes in mid-work, pod goes, runtime dies",
+        "the agent tries that pod again; all others go on, also with what is new for them", "5 s"),
 )  # fmt: skip
 ROWS = {row.number: row for row in _TABLE}

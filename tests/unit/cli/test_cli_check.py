@@ -94,3 +94,14 @@ def test_the_allocators_pools_are_checked_against_those_of_a_node(
     out = capsys.readouterr().out
     assert f"{path}: 10.0.0.0/24 of pool a holds 10.0.0.1 of bgp.peers[0].address" in out
     assert "is in none of the networks of pools" in out
+
+
+def test_the_file_of_a_tunnel_agent_is_checked_as_that(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Beside a node's and the allocator's files too, of which it is none."""
+    shutil.copytree(CONFIG / "good", tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "tunnel.yaml"
+    assert check(path, tmp_path / "appliance.yaml", ipam_file(tmp_path, "10.50.0.0/24")) == 0
+    assert f"{path}: correct: 1 pool, 2 director networks\n" in capsys.readouterr().out
+    path.write_text("pools: [{name: a, cidrs: [10.50.0.0/24]}]\ndirectors: []\nagent: {resync: 5}\n")
+    assert check(path) == 2
+    assert f"{path}:3: agent.resync: is not a key known here" in capsys.readouterr().out

@@ -96,6 +96,23 @@ def test_a_file_that_is_no_manifest_is_told(
     assert f"{bad}: a Service that is none" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("label", "given"), [("web", "10.50.0.1"), ("mail", "-")])
+def test_labels_of_namespaces_are_read_from_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], label: str, given: str
+) -> None:
+    """As kubectl get services,namespaces -A -o yaml writes them: in one list, whichever comes first."""
+    config, objects = tmp_path / "ipam.yaml", tmp_path / "objects.yaml"
+    config.write_text("ipam: {pools: [{name: a, addresses: [10.50.0.0/24], namespace_selector: team=web}]}\n")
+    objects.write_text(
+        "kind: List\nitems:\n"
+        "- {kind: Service, metadata: {name: web, namespace: shop}, spec: {type: LoadBalancer, ports: [{port: 80}]}}\n"
+        f"- {{kind: Namespace, metadata: {{name: shop, labels: {{team: {label}}}}}}}\n"
+    )
+    assert run("plan", "--config", str(config), "--file", str(objects)) == 0
+    told = capsys.readouterr().out
+    assert ("10.50.0.1" in told, "no_pool" in told) == (given != "-", given == "-")
+
+
 def test_a_configuration_without_pools_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "ipam.yaml"
     path.write_text("ipam: {}\n")

@@ -100,6 +100,17 @@ def test_the_allocators_run_twice_with_a_configuration_that_is_correct(
     assert found["Role"]["metadata"]["namespace"] == config.lease.namespace
 
 
+@pytest.mark.parametrize("asked", [True, False])
+def test_namespaces_may_be_read_only_where_that_is_asked_for(
+    capsys: pytest.CaptureFixture[str],
+    asked: bool,  # noqa: FBT001 - a column
+) -> None:
+    assert ipam("--pool", "10.50.0.0/24", *(["--namespace-labels"] if asked else [])) == 0
+    (role,) = (each for each in objects(capsys.readouterr().out) if each["kind"] == "ClusterRole")
+    rules = [rule["verbs"] for rule in role["rules"] if "namespaces" in rule["resources"]]
+    assert rules == ([["list", "watch"]] if asked else [])
+
+
 @pytest.mark.parametrize("pool", ["", "10.50.0.1/24", "x", "10.0.0.1-y", '"]\nipam: {}', "fe80::1%a-fe80::2%a"])
 def test_a_pool_that_is_none_is_refused(pool: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert ipam("--pool", pool) == 2

@@ -7,9 +7,11 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from appliance.cli.observe import Line, text
-from appliance.cli.preview import Change, preview
+from appliance.cli.preview import Change, Reading, preview
 from appliance.decide.expect import expect
+from appliance.decide.guard import GuardPolicy, guard
 from appliance.model.desired import Announce, Backend, Desired, DesiredService, Note, Problem
+from appliance.model.guard import ObservedGuard
 from appliance.model.observed import Observed, ObservedLink
 from appliance.model.service import Protocol, ServiceFlag, ServiceKey, Tunnel, TunnelType
 
@@ -23,8 +25,13 @@ def desired(*services: DesiredService) -> Desired:
     return Desired({service.key: service for service in services})
 
 
-def kernel_of(state: Desired) -> Observed:
-    return Observed(expect(state), ObservedLink(present=True, up=True, addresses=state.vips))
+def kernel_of(state: Desired) -> Reading:
+    return Reading(Observed(expect(state), ObservedLink(present=True, up=True, addresses=state.vips)))
+
+
+def guarded_by(state: Desired) -> ObservedGuard:
+    """As a process reads it that has not made it."""
+    return ObservedGuard(guard(state.services.values(), GuardPolicy(POOLS)), intact=False)
 
 
 def test_a_first_state_is_all_new() -> None:
@@ -63,6 +70,38 @@ def test_what_lies_outside_the_pools_is_not_in_any_plan() -> None:
     assert found.plan == ()
 
 
+@pytest.mark.parametrize("wanted", [Desired(), desired(WEB)], ids=["beside ours", "in place of ours"])
+def test_a_stranger_s_service_is_named_and_left_out_of_the_plan(wanted: Desired) -> None:
+    """I5: nobody claimed it. With a claim, the same is drift and is removed or put right."""
+    theirs = kernel_of(desired(replace(WEB, scheduler="wrr")))
+    found = preview(Desired(), wanted, replace(theirs, claimed=()), POOLS)
+    assert not any("service" in step or "destination" in step for step in found.plan)
+    assert "tcp/10.50.0.1:80" in found.foreign
+    line = Line(datetime(2026, 1, 2, tzinfo=UTC), "file", found)
+    assert any(each.startswith("  ! IPVS services inside our pools") for each in text(line))
+    ours = preview(Desired(), wanted, replace(theirs, claimed={KEY}), POOLS)
+    assert any("service" in step for step in ours.plan)
+    assert ours.foreign == ""
+
+
+@pytest.mark.parametrize(
+    ("have", "step"),
+    [
+        pytest.param(guarded_by(desired(WEB)), None, id="as it should be"),
+        pytest.param(guarded_by(Desired()), "guard tcp/10.50.0.1:80: closed -> open", id="a port to open"),
+        pytest.param(ObservedGuard(), "make the guard, 1 ports open", id="no table"),
+        pytest.param(
+            ObservedGuard(replace(guard([WEB], GuardPolicy(POOLS)), pools=())),
+            "set pools, own addresses and refusal of the guard",
+            id="other pools",
+        ),
+    ],
+)
+def test_what_the_guard_lacks_is_in_the_plan(have: ObservedGuard, step: str | None) -> None:
+    found = preview(desired(WEB), desired(WEB), replace(kernel_of(desired(WEB)), guard=have), POOLS)
+    assert found.plan == (() if step is None else (step,))
+
+
 @pytest.mark.parametrize(
     ("after", "what"),
     [
@@ -77,6 +116,7 @@ def test_what_lies_outside_the_pools_is_not_in_any_plan() -> None:
             "source ranges all -> 192.0.2.0/24",
             id="source ranges",
         ),
+        pytest.param(replace(WEB, kube_proxy_too=True), "ipMode Proxy -> VIP", id="ipMode"),
         pytest.param(replace(WEB, owner="default/api"), "owner default/web -> default/api", id="owner"),
         pytest.param(replace(WEB, tunnel=Tunnel(TunnelType.GRE)), "tunnel ipip -> gre", id="tunnel"),
         pytest.param(

@@ -49,6 +49,29 @@ def test_the_lowest_free_address_is_given_without_its_edges() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("terms", "labels", "gives"),
+    [
+        pytest.param({}, {"team": "web"}, True, id="its labels match"),
+        pytest.param({}, {"team": "mail"}, False, id="other labels"),
+        pytest.param({}, {}, False, id="no labels"),
+        pytest.param({"namespaces": ("default",)}, {"team": "web"}, True, id="named, and its labels match"),
+        pytest.param({"namespaces": ("default",)}, {}, False, id="named, without the labels"),
+        pytest.param({"namespaces": ("shop",)}, {"team": "web"}, False, id="the labels of another's namespace"),
+    ],
+)
+def test_a_pool_may_be_for_namespaces_with_certain_labels(
+    terms: dict[str, object],
+    labels: dict[str, str],
+    gives: bool,  # noqa: FBT001 - a column
+) -> None:
+    theirs = pool("theirs", "10.50.0.0/24", namespace_selector=parse_selector("team=web"), **terms)
+    assert theirs.is_restricted
+    grant = allocate(Ledger((theirs,)), claim(namespace_labels=labels))
+    assert given(grant) == (["10.50.0.1"] if gives else [])
+    assert reasons(grant) == ([] if gives else [Denial.NO_POOL])
+
+
 def test_a_freed_address_is_the_lowest_again() -> None:
     ledger = Ledger((PUBLIC,))
     for number in range(5):

@@ -182,6 +182,14 @@ WRONG = [
     pytest.param(
         "rivals", {"kube_proxy": True}, Grade.FAIL, "kube-proxy in IPVS mode", "ipMode: Proxy", id="kube-proxy"
     ),
+    pytest.param(
+        "rivals",
+        {"kube_proxy": True, "kube_proxy_vips": frozenset(map(ip_address, ("10.50.0.2", "10.50.0.1")))},
+        Grade.FAIL,
+        "takes 10.50.0.1, 10.50.0.2 for its own: ipMode is not Proxy",
+        "ipMode: Proxy",
+        id="VIPs that kube-proxy takes",
+    ),
     pytest.param("guard", {"guard": "ENOENT"}, Grade.FAIL, "ENOENT", "libnftables1", id="no libnftables"),
     pytest.param("guard", {"guard": None}, Grade.WARN, "disabled", "guard.enabled: true", id="guard disabled"),
     pytest.param("reading", {"unread": ("list addresses: EPERM",)}, Grade.WARN, "EPERM", "as root", id="unread"),

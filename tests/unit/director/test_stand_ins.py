@@ -170,7 +170,7 @@ def test_i3_a_silent_source_without_a_snapshot_of_its_own_holds_everything_back(
     [
         pytest.param(lambda text: text[:-30] + "\n", "the checksum does not fit", id="cut off"),
         pytest.param(lambda text: text.replace(str(VIP), "10.50.0.7"), "the checksum does not fit", id="edited"),
-        pytest.param(lambda text: text.replace('"version":3', '"version":4'), "of version 4", id="of a newer version"),
+        pytest.param(lambda text: text.replace('"version":4', '"version":5'), "of version 5", id="of a newer version"),
         pytest.param(lambda _: "", "no header", id="empty"),
     ],
 )

@@ -145,6 +145,41 @@ def test_a_leader_that_cannot_renew_stops_before_anybody_else_may_lead(trouble: 
     assert 20.0 <= ended_s <= 20.0 + TERMS.renew_within_s + 0.01
 
 
+class Fence:
+    """When this process would be ended, on the loop's clock; None for never."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self._loop = loop
+        self.at_s: float | None = None
+
+    def __call__(self, seconds: float) -> None:
+        assert self.at_s is None or self._loop.time() < self.at_s, "it would have been ended"
+        self.at_s = self._loop.time() + seconds if seconds else None
+
+
+@pytest.mark.parametrize("trouble", ["fails", "hangs"])
+def test_who_leads_is_ended_before_others_may_lead_unless_it_stops_by_itself(trouble: str) -> None:
+    """The time between the two is there for it to stop, so that neither an outage nor a release comes to it."""
+    lease, worker = FakeLease(), Worker()
+
+    async def story(loop: VirtualLoop) -> None:
+        fence = Fence(loop)
+        candidate = Elector(lease, TERMS, "me", loop.time, end_in=fence)
+        loop.call_later(20.0, setattr, lease, trouble, True)
+        leading = asyncio.create_task(lead_for(candidate, worker, 60.0))
+        while not worker.spans:
+            await asyncio.sleep(0.1)
+            assert worker.spans or fence.at_s is not None
+            assert fence.at_s is None or fence.at_s <= loop.time() + TERMS.duration_s
+        assert fence.at_s is None
+        setattr(lease, trouble, False)
+        await leading
+        assert fence.at_s is None
+
+    play(story)
+    assert len(worker.spans) == 2
+
+
 def test_a_leader_whose_lease_was_taken_stops_with_its_next_reading() -> None:
     lease, worker = FakeLease(), Worker()
 

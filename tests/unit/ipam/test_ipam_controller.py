@@ -66,7 +66,7 @@ class FakeCluster:
                 outcome[owner] = SourceError("a webhook says no")
             else:
                 self.writes.append((name, ", ".join(map(str, addresses))))
-                self.put(name, held=addresses)
+                self.put(name, held=addresses, has_other_mode=False)
                 outcome[owner] = None
         return outcome
 
@@ -152,6 +152,21 @@ def test_what_is_refused_is_told_once_and_served_when_something_is_freed() -> No
             await it.until(lambda: cluster.held("second") == "10.50.0.7")
             await it.until(lambda: 'balanced_ipam_refused{reason="exhausted"} 0' in it.figures())
             assert 'balanced_ipam_refusals_total{reason="exhausted"} 1' in it.figures()
+
+    asyncio.run(story())
+
+
+def test_another_ip_mode_is_written_and_nobody_is_told_of_an_address() -> None:
+    async def story() -> None:
+        cluster = FakeCluster()
+        cluster.put("old", held=(ip_address("10.50.0.1"),), has_other_mode=True)
+        cluster.put("empty", want=Want.KEEP, has_other_mode=True)
+        cluster.listed()
+        async with leading(cluster) as it:
+            await it.until(lambda: cluster.writes)
+            await it.until(lambda: not cluster.news.is_set())
+            assert cluster.writes == [("old", "10.50.0.1")]
+            assert cluster.told("old") == []
 
     asyncio.run(story())
 

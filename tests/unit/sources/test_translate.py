@@ -72,6 +72,20 @@ def test_other_types_are_ignored_without_a_word(kind: str | None) -> None:
     assert told(service(type=kind)) == Translation()
 
 
+@pytest.mark.parametrize(
+    ("said", "takes"),
+    [({}, True), ({"ipMode": "VIP"}, True), ({"ipMode": "Proxy"}, False), ({"ipMode": "Later"}, True)],
+    ids=["nothing, which means VIP", "VIP", "Proxy", "what only later versions know"],
+)
+def test_kube_proxy_takes_a_vip_too_unless_its_ip_mode_is_proxy(
+    said: JsonObject,
+    takes: bool,  # noqa: FBT001 - a column
+) -> None:
+    asks = service(ingress=[{"ip": "10.50.0.1", **said}])
+    assert [each.kube_proxy_too for each in told(asks).services] == [takes]
+    assert [each.kube_proxy_too for each in told_by_files(asks).services] == [False], "no kube-proxy reads files"
+
+
 def test_every_vip_and_every_port_is_a_service() -> None:
     ports = [{"port": 80, "name": "a"}, {"port": 53, "protocol": "UDP", "name": "b"}, {"port": 9, "protocol": "SCTP"}]
     wanted = told(service(ports=ports, ingress=[{"ip": "10.50.0.1"}, {"hostname": "x"}, {"ip": "2001:db8::1"}]))

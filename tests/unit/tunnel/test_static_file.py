@@ -10,9 +10,8 @@ import pytest
 
 from appliance.errors import ConfigError, KernelError
 from appliance.model.address import Address
-from appliance.model.tunnel import AddVip, Listener, TunnelVip, TunnelWant
+from appliance.model.tunnel import AddVip, Listener, Tended, TunnelVip, TunnelWant
 from appliance.telemetry.journal import Journal
-from appliance.tunnel.place import Tended
 from appliance.tunnel.static import keep, read_static
 
 POOL = ip_network("10.50.0.0/24")

@@ -1,16 +1,20 @@
 """The agent on fakes and virtual time: pods come, change and go, sources and runtimes fail."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
 
 from appliance.errors import KernelError, RuntimeSilent, SourceError
+from appliance.model.desired import Backend, DesiredService
 from appliance.model.happening import Reason
 from appliance.model.pod import PodKey
+from appliance.model.tunnel import ObservedDevice, ObservedTunnel
 from appliance.tunnel.pages import checks, dump, families, is_healthy, state_of
-from tests.unit.tunnel.worker import LINGER_S, RESYNC_S, VIP, VIP2, WEB, Worker, play, pod, service, working
+from tests.unit.tunnel.worker import CONFIRM_S, LINGER_S, RESYNC_S, VIP, VIP2, WEB, Worker, play, pod, service, working
 
 
 def test_a_pod_is_ready_within_a_second_of_its_container_running() -> None:
@@ -230,3 +234,82 @@ def test_health_metrics_and_state_show_what_is_so() -> None:
         assert [each["healthy"] for each in checks(worker.agent, datetime.now(UTC))] == [True, True]
 
     play(story)
+
+
+BARE = [pytest.param(False, id="no services"), pytest.param(True, id="services without endpoints")]
+
+
+@pytest.mark.parametrize("named", BARE)
+def test_i3_a_list_that_lacks_nearly_everything_takes_nothing_away_until_it_has_lasted(*, named: bool) -> None:
+    async def story(worker: Worker) -> None:
+        whole = [replace(service(vip), backends=(ready(service(vip)),)) for vip in (VIP, VIP2)]
+        empty = [replace(each, backends=()) for each in whole] if named else []
+        worker.relist(*whole)
+        worker.have(pod())
+        await worker.until(lambda: worker.namespaces.vips(1) == {VIP, VIP2})
+        worker.relist(*empty)
+        await asyncio.sleep(CONFIRM_S - 10)
+        assert worker.namespaces.vips(1) == {VIP, VIP2}
+        assert set(worker.agent.conditions) == {"tunnel brake"}
+        assert "2 of them" in worker.agent.conditions["tunnel brake"]
+        worker.relist(*whole)
+        await asyncio.sleep(2 * (CONFIRM_S + LINGER_S))
+        assert Reason.DELETED_TUNNEL_VIP not in worker.reasons(), "taken back in time, as if nothing had been"
+        assert worker.agent.conditions == {}
+        worker.relist(*empty)
+        took_s = await worker.until(lambda: worker.namespaces.vips(1) == set())
+        assert CONFIRM_S + LINGER_S <= took_s < CONFIRM_S + LINGER_S + 10
+
+    play(story)
+
+
+def test_i3_a_loss_that_was_listed_does_not_last_while_the_source_is_silent() -> None:
+    async def story(worker: Worker) -> None:
+        whole = replace(service(), backends=(ready(service()),))
+        worker.relist(whole)
+        worker.have(pod())
+        await worker.until(lambda: worker.namespaces.vips(1) == {VIP})
+        worker.relist()
+        worker.services.say(SourceError("the API server gives no answer"))
+        await asyncio.sleep(10 * CONFIRM_S)
+        assert worker.namespaces.vips(1) == {VIP}
+        worker.relist()
+        worker.pods.say(SourceError("of the pods nothing is heard, which is no news of services"))
+        assert await worker.until(lambda: worker.namespaces.vips(1) == set()) >= CONFIRM_S
+
+    play(story)
+
+
+def test_what_an_event_says_is_gone_is_obeyed_at_once() -> None:
+    async def story(worker: Worker) -> None:
+        worker.relist(service())
+        worker.have(pod())
+        await worker.until(lambda: worker.namespaces.vips(1) == {VIP})
+        worker.say()
+        assert await worker.until(lambda: worker.namespaces.vips(1) == set()) < LINGER_S + 1
+
+    play(story)
+
+
+def test_i7_a_restarted_agent_lets_stay_for_a_while_what_nobody_wants_any_more() -> None:
+    """The agent before it may have let it linger, or the first list may be cut short; the lock stands all the while."""
+
+    async def story(worker: Worker) -> None:
+        worker.say(service())
+        worker.have(pod())
+        worker.namespaces.seen[1] = ObservedTunnel(
+            {"tunl0": ObservedDevice(up=True, mtu_bytes=1468, addresses=frozenset({ip_address(VIP2)}))}, is_marked=True
+        )
+        took_s = await worker.until(lambda: worker.namespaces.vips(1) == {VIP, VIP2})
+        rules = worker.namespaces.seen[1].rules
+        assert rules is not None
+        assert rules.directors == (ip_network("10.0.11.0/24"),)
+        assert {str(clamp.vip): clamp.mss_bytes for clamp in rules.clamps} == {VIP: 1440, VIP2: 1428}
+        took_s = await worker.until(lambda: worker.namespaces.vips(1) == {VIP})
+        assert CONFIRM_S - 1 < took_s < CONFIRM_S + 1
+
+    play(story)
+
+
+def ready(of: DesiredService) -> Backend:
+    return replace(of.backends[0], ready=True)

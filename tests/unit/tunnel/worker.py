@@ -22,7 +22,7 @@ from tests.fakes.tunnel import FakeConditions, FakeContainers, FakeFeed, FakeNam
 POOL = ip_network("10.50.0.0/24")
 VIP, VIP2 = "10.50.0.1", "10.50.0.2"
 WEB = PodKey("default", "web-1")
-RESYNC_S, LINGER_S = 30.0, 90.0
+RESYNC_S, LINGER_S, CONFIRM_S = 30.0, 90.0, 300.0
 
 
 def pod(name: str = "web-1", number: int = 1, **fields: Any) -> Pod:
@@ -48,11 +48,17 @@ class Worker:
         self.log = io.StringIO()
         loop = asyncio.get_running_loop()
         ports = Ports(self.services, self.pods, self.containers, self.namespaces, self.conditions, self.publisher)
-        settings = Settings("worker1", self.namespaces.owned, (ip_network("10.0.11.0/24"),), RESYNC_S, LINGER_S)
+        settings = Settings(
+            "worker1", self.namespaces.owned, (ip_network("10.0.11.0/24"),), RESYNC_S, LINGER_S, CONFIRM_S
+        )
         self.agent = Agent(ports, settings, Journal(self.log), loop.time)
 
     def say(self, *services: DesiredService) -> None:
         self.services.say(Snapshot("kubernetes", services))
+
+    def relist(self, *services: DesiredService) -> None:
+        """As say, but from a list, which only leaves out what is gone."""
+        self.services.say(Snapshot("kubernetes", services, listed=True))
 
     def have(self, *pods: Pod) -> None:
         """The node has these pods; whatever containers they name run."""

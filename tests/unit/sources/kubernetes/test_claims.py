@@ -14,7 +14,11 @@ OURS = "balanced.demonware.net/"
 
 
 def read(
-    spec: dict[str, Any] | None = None, ingress: object = None, classes: object = ("",), **meta: Any
+    spec: dict[str, Any] | None = None,
+    ingress: object = None,
+    classes: object = ("",),
+    ip_mode: str = "VIP",
+    **meta: Any,
 ) -> Claim | None:
     found = read_service(
         json.dumps(
@@ -25,11 +29,13 @@ def read(
             }
         ).encode(),
         classes,  # type: ignore[arg-type]  # a tuple of names
+        ip_mode,
     )
     return found.claim if found else None
 
 
 PLAIN = Claim("shop/web", ports=frozenset({("TCP", 80)}))
+HOLDS = replace(PLAIN, held=(ip_address("10.0.0.1"),))
 
 
 @pytest.mark.parametrize(
@@ -84,6 +90,19 @@ PLAIN = Claim("shop/web", ports=frozenset({("TCP", 80)}))
             id="ours go before those of MetalLB",
         ),
         pytest.param({"ingress": [{"hostname": "a"}]}, replace(PLAIN, has_hostname=True), id="a host name"),
+        pytest.param(
+            {"ingress": [{"ip": "10.0.0.1", "ipMode": "Proxy"}]},
+            replace(HOLDS, has_other_mode=True),
+            id="another ipMode",
+        ),
+        pytest.param(
+            {"ingress": [{"ip": "10.0.0.1", "ipMode": "Proxy"}], "ip_mode": "Proxy"},
+            HOLDS,
+            id="the ipMode that is wanted",
+        ),
+        pytest.param(
+            {"ingress": [{"ip": "10.0.0.1"}], "ip_mode": "Proxy"}, HOLDS, id="no ipMode: the server does not know it"
+        ),
     ],
 )
 def test_a_service_asks(given: dict[str, Any], expected: Claim | None) -> None:
@@ -105,3 +124,5 @@ def test_a_status_is_written_for_the_very_version_that_was_read() -> None:
         "status": {"loadBalancer": {"ingress": [{"ip": "10.0.0.1", "ipMode": "VIP"}]}},
     }
     assert status_patch(service, [])["status"] == {"loadBalancer": {"ingress": None}}
+    by_proxy = status_patch(service, [ip_address("10.0.0.1")], "Proxy")
+    assert by_proxy["status"]["loadBalancer"]["ingress"] == [{"ip": "10.0.0.1", "ipMode": "Proxy"}]
