@@ -26,7 +26,8 @@ ROOT = Path(__file__).parents[1]
 class Machine:
     """What is started: the disk (qcow2), what reads it first, a public key for root, a port of this machine for ssh.
 
-    ``tweaks`` are further credentials for systemd, by name, as it takes them from the firmware.
+    ``credentials`` are further ones for systemd, by name, as it takes them from the firmware. ``links`` are cables to
+    other machines.
     """
 
     disk: Path
@@ -37,6 +38,21 @@ class Machine:
     memory_mib: int = 1536
     accelerator: Literal["tcg", "kvm"] = "tcg"
     credentials: dict[str, str] = field(default_factory=dict)
+    links: tuple["Link", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One end of a cable between two machines: a pair of datagram sockets, and the card's place on the bus.
+
+    The place decides the name of the link there: 16 is ``enp0s16``. ``mtu_bytes`` is the largest packet.
+    """
+
+    here: Path
+    there: Path
+    slot: int
+    mac: str
+    mtu_bytes: int = 1500
 
 
 def arguments(machine: Machine) -> list[str]:
@@ -49,10 +65,19 @@ def arguments(machine: Machine) -> list[str]:
         *("-drive", f"file={machine.disk},if=virtio,format=qcow2,discard=unmap"),
         *("-netdev", f"user,id=up,hostfwd=tcp:127.0.0.1:{machine.ssh_port}-:22"),
         *("-device", "virtio-net-pci,netdev=up", "-device", "virtio-rng-pci"),
+        *(word for link in machine.links for word in _cable(link)),
         *("-display", "none", "-monitor", "none", "-serial", f"file:{machine.folder / 'console.log'}"),
         *(word for name, value in given.items() for word in ("-smbios", _credential(name, value))),
         *(_uefi(machine.folder) if machine.firmware == "uefi" else ()),
     ]
+
+
+def _cable(link: Link) -> Iterator[str]:
+    name = f"link{link.slot}"
+    ends = f"local.type=unix,local.path={link.here},remote.type=unix,remote.path={link.there}"
+    yield from ("-netdev", f"dgram,id={name},{ends}")
+    yield "-device"
+    yield f"virtio-net-pci,netdev={name},mac={link.mac},addr={link.slot:#x},host_mtu={link.mtu_bytes}"
 
 
 def _credential(name: str, value: str) -> str:
@@ -85,7 +110,12 @@ class Node:
 
 @contextmanager
 def booted(
-    disk: Path, firmware: Firmware, *, within_s: float = 600, credentials: dict[str, str] | None = None
+    disk: Path,
+    firmware: Firmware,
+    *,
+    within_s: float = 600,
+    credentials: dict[str, str] | None = None,
+    links: tuple[Link, ...] = (),
 ) -> Iterator[Node]:
     """A node that has booted this disk. What it writes goes to a layer of its own, and is gone at the end.
 
@@ -102,7 +132,7 @@ def booted(
         accelerator: Literal["tcg", "kvm"] = "kvm" if os.environ.get("ACCEL") == "kvm" else "tcg"
         machine = Machine(
             folder / "disk.qcow2", firmware, public_key, _free_port(), folder,
-            accelerator=accelerator, credentials=credentials or {},
+            accelerator=accelerator, credentials=credentials or {}, links=links,
         )  # fmt: skip
         began = time.monotonic()
         process = subprocess.Popen(arguments(machine))  # noqa: S603 - the machine that the tests are about

@@ -1,7 +1,6 @@
 """Faults that no real BIRD can be brought to at will."""
 
 import asyncio
-import time
 from contextlib import closing
 from ipaddress import ip_address
 from pathlib import Path
@@ -165,10 +164,8 @@ def test_a_file_that_bird_refuses_only_when_it_reads_it_is_taken_back(fake: Subj
 )
 def test_no_whole_answer_in_time_means_unreachable(fake: Subject, answer: Answer) -> None:
     bird_of(fake).answers = {"show status": answer}
-    started_s = time.monotonic()
     with pytest.raises(BirdUnreachable, match="does not answer 'show status' within 1 s"):
         observe(fake)
-    assert time.monotonic() - started_s < 2
 
 
 def test_a_bird_that_falls_silent_half_way_finds_the_newest_word_when_it_starts_anew(fake: Subject) -> None:

@@ -1,7 +1,5 @@
 """What the double answers to lists and watches is what a real API server answers: each test runs against both."""
 
-import time
-
 import pytest
 
 from tests.kube.api import Api
@@ -150,10 +148,8 @@ def test_a_watch_of_a_namespace_does_not_see_another(api: Api) -> None:
 
 def test_a_watch_ends_by_itself_when_its_time_is_over(api: Api) -> None:
     since = version_of(api.list("Service"))
-    begun_s = time.monotonic()
     with api.watch("Service", resourceVersion=since, timeoutSeconds="1") as watch:
         assert list(watch) == []
-    assert 0.9 < time.monotonic() - begun_s < 5
 
 
 def test_a_bookmark_comes_before_the_end_of_a_watch_that_saw_nothing(api: Api) -> None:

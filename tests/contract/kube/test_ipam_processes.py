@@ -114,11 +114,9 @@ def test_fault_49_the_leader_is_killed_and_another_goes_on(real_api: Api, tmp_pa
         api.create_all([fresh(f"s{number}") for number in range(60)])
         wait(lambda: any(held(api).values()), started)
         first.popen.kill()
-        begun_s = time.monotonic()
         before = held(api)
         second = other(started, first)
         wait(lambda: second.count("leading NODE"), started)
-        assert time.monotonic() - begun_s < 2 * LEASE_S + 2
         wait(lambda: everybody_once(api, 60), started)
         assert {name: each for name, each in held(api).items() if before[name]} == {
             name: each for name, each in before.items() if each
