@@ -9,15 +9,19 @@ LAB_KERNELS ?=
 LAB_TESTS ?= tests/lab tests/contract/kernel
 # How long `make soak` lasts, in seconds.
 SOAK_S ?= 600
+# Disks, updates and volumes as nodes have them. systemd-repart is a package of its own since Debian 13.
+SLOT_PACKAGES := gdisk mtools e2fsprogs zstd openssh-client genisoimage \
+  $(shell . /etc/os-release 2>/dev/null; [ "$${VERSION_ID:-12}" = 12 ] || echo systemd-repart)
 # What building the journal's C extension takes.
 JOURNAL_PACKAGES := gcc libsystemd-dev pkg-config python3-dev
 PACKAGES := user-mode-linux bird2 ipvsadm keepalived iproute2 tcpdump curl kmod procps iputils-ping openssl nftables \
-  python3-venv systemd containerd runc busybox-static iptables $(JOURNAL_PACKAGES)
+  python3-venv systemd containerd runc busybox-static iptables $(SLOT_PACKAGES) $(JOURNAL_PACKAGES)
 
 CACHE := $(or $(BALANCED_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/balanced-appliance)
 # What makes an image: Debian's root, the disk without loop devices, and the machine that Ansible works on.
 ROOT_PACKAGES := mmdebstrap uidmap fakeroot debian-archive-keyring
-IMAGE_PACKAGES := $(ROOT_PACKAGES) gdisk mtools e2fsprogs zstd packer qemu-system-x86 qemu-utils ovmf openssh-client
+IMAGE_PACKAGES := $(ROOT_PACKAGES) $(SLOT_PACKAGES) squashfs-tools busybox-static packer qemu-system-x86 qemu-utils ovmf \
+  ipxe-qemu
 # Ansible and testinfra, apart from the product's environment, and named by their versions: other trees use the same cache.
 IMAGE_TOOLS := $(CACHE)/image-tools-$(shell sha256sum image/requirements.lock | cut -c 1-16)
 # The Debian release of the nodes that `make wheelhouse` is for.
@@ -25,7 +29,8 @@ RELEASE ?= trixie
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv setup birds kube lint unit golden contract lab faults test soak storm demo bench clean
+.PHONY: help venv setup birds kube lint unit golden contract playbooks lab faults test soak storm demo bench clean \
+  wheelhouse image-tools image image-test image-bed
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

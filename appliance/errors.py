@@ -15,6 +15,8 @@ Anything that is not an ApplianceError is a bug: it ends the process with a trac
     |   +-- RuntimeSilent       a container runtime does not answer, or not in a way that is understood
     +-- AlreadyRunning     another director holds this node
     +-- ControlError       the director's control socket cannot be reached, or refused the request
+    +-- SlotError          the slots of this node, or the boot loader's variables about them, cannot be used
+        +-- UpdateRefused     an update is not for this node, not whole, or not from whom it has to be
 
 Libraries raise; only the command line turns an error into an exit code (ExitCode).
 """
@@ -114,3 +116,13 @@ class AlreadyRunning(ApplianceError):
 
 class ControlError(ApplianceError):
     """The director's control socket cannot be reached, or the director refused the request."""
+
+
+class SlotError(ApplianceError):
+    """The slots that this node starts from, or the boot loader's variables, cannot be read or written."""
+
+
+class UpdateRefused(SlotError):
+    """An update is not taken; the slot that runs and the one that starts next are as they were."""
+
+    exit_code = ExitCode.REFUSED

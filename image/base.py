@@ -16,15 +16,18 @@ from typing import Any
 import yaml
 
 from image import grub, wheelhouse
-from image.debian import archive_uri, cache, run
-from image.layout import PARTITIONS, Placed, disk_bytes, place, sgdisk_arguments
+from image.contents import as_root
+from image.debian import cache, epoch, prune, run, sources
+from image.layout import PARTITIONS, Partition, Placed, disk_bytes, place, sgdisk_arguments
 
 HERE = Path(__file__).parent
 ROLES = HERE.parent / "ansible/roles"
 RELEASE = "trixie"
-COMPONENTS = "main,non-free-firmware"
+COMPONENTS = "main non-free-firmware"
 OURS = (
     *(HERE / name for name in ("base.py", "base.sh", "grub.cfg", "grub.py", "layout.py")),
+    *(HERE / name for name in ("initramfs/hook", "initramfs/script")),
+    *sorted(path for path in (HERE / "state").rglob("*") if path.is_file()),
     ROLES / "base/files/dhcp.network",
     ROLES / "sysprep/files/keygen.conf",
 )
@@ -51,20 +54,21 @@ def make(archive: Path) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         work = Path(folder)
         options = _debian_options()
-        debian = shelf / f"{wheelhouse.key(RELEASE, [' '.join(options).encode(), archive_uri().encode()])}.tar"
+        archives = sources(RELEASE, COMPONENTS)
+        debian = shelf / f"{wheelhouse.key(RELEASE, [' '.join((*options, *archives, epoch())).encode()])}.tar"
         if not debian.exists():
             _say(f"installing {len(packages())} packages of Debian {RELEASE} and what they need: about a minute")
-            _mmdebstrap(options, work / "debian.tar", RELEASE, archive_uri())
+            _mmdebstrap(options, work / "debian.tar", RELEASE, *archives)
             (work / "debian.tar").rename(debian)
         parts = [path.read_bytes() for path in OURS] + [debian.name.encode(), archive.name.encode()]
         disk = shelf / f"{wheelhouse.key(RELEASE, parts)}.raw"
         if not disk.exists():
             _say("adding the appliance, making file systems and the disk: about a minute")
             _mmdebstrap(_our_options(debian, archive), work / "root.tar", "")
-            # Owners and modes are right without root, as far as this process and its children look.
-            command = [sys.executable, "-m", "image.base", "--assemble", str(work)]
-            run(command if os.geteuid() == 0 else ["fakeroot", *command], HERE.parent)
+            as_root("image.base", "--assemble", str(work))
             (work / "disk.raw").rename(disk)
+        debian.touch()
+        prune(shelf, disk)
     return disk
 
 
@@ -76,7 +80,6 @@ def _default(role: str, name: str) -> Any:
 def _debian_options() -> list[str]:
     return [
         "--variant=minbase",
-        f"--components={COMPONENTS}",
         f"--include={','.join(packages())}",
         "--dpkgopt=path-exclude=/usr/share/doc/*",
         "--dpkgopt=path-include=/usr/share/doc/*/copyright",
@@ -95,7 +98,7 @@ def _mmdebstrap(options: list[str], target: Path, *suite_and_archive: str) -> No
     run(["mmdebstrap", "--quiet", *options, *suite_and_archive[:1], str(target), *suite_and_archive[1:]], HERE.parent)
 
 
-def assemble(work: Path) -> None:
+def assemble(work: Path, partitions: tuple[Partition, ...] = PARTITIONS) -> None:
     """Make ``disk.raw`` out of ``root.tar``, both in this folder."""
     root = work / "root"
     root.mkdir()
@@ -103,9 +106,9 @@ def assemble(work: Path) -> None:
     boot = root / "usr/local/lib/balanced/boot"
     disk = work / "disk.raw"
     with disk.open("wb") as file:
-        file.truncate(disk_bytes())
-    run(["sgdisk", "--clear", *sgdisk_arguments(), str(disk)], work)
-    places = {placed.partition.name: placed for placed in place(PARTITIONS)}
+        file.truncate(disk_bytes(partitions))
+    run(["sgdisk", "--clear", *sgdisk_arguments(partitions), str(disk)], work)
+    places = {placed.partition.name: placed for placed in place(partitions)}
     _write_grub(disk, boot, places["balanced-grub"])
     _copy(_esp(work, boot, places["balanced-esp"]), disk, places["balanced-esp"])
     _copy(_ext4(work, root, places["balanced-a"]), disk, places["balanced-a"])

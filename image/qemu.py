@@ -19,7 +19,9 @@ Firmware = Literal["bios", "uefi"]
 OVMF = Path("/usr/share/OVMF")
 # QEMU 7.2's cmpxchg16b corrupts flags under emulation, and kernels die of it.
 EMULATED_CPU = "max,-cx16,-la57,-pku"
-ROOT = Path(__file__).parents[1]
+MEMORY_MIB = 1536
+# The root as it is loaded, once more as the kernel unpacks it, and what the system writes.
+NETBOOT_MEMORY_MIB = 2560
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +29,21 @@ class Machine:
     """What is started: the disk (qcow2), what reads it first, a public key for root, a port of this machine for ssh.
 
     ``credentials`` are further ones for systemd, by name, as it takes them from the firmware. ``links`` are cables to
-    other machines.
+    other machines, ``volume`` is the image of a USB stick. Without a disk it starts from the network, by the script for
+    iPXE at ``netboot_url``.
     """
 
-    disk: Path
+    disk: Path | None
     firmware: Firmware
     public_key: str
     ssh_port: int
     folder: Path
-    memory_mib: int = 1536
+    memory_mib: int
     accelerator: Literal["tcg", "kvm"] = "tcg"
     credentials: dict[str, str] = field(default_factory=dict)
     links: tuple["Link", ...] = ()
+    volume: Path | None = None
+    netboot_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +63,17 @@ class Link:
 def arguments(machine: Machine) -> list[str]:
     """The command line of the machine. Its console goes to ``folder/console.log``."""
     emulated = machine.accelerator == "tcg"
+    # QEMU's DHCP server names it, and QEMU's cards have iPXE in their ROM.
+    script = f",bootfile={machine.netboot_url}" if machine.netboot_url else ""
     given = {"ssh.authorized_keys.root": machine.public_key, **machine.credentials}
     return [
         *("qemu-system-x86_64", "-machine", "q35", "-smp", "2", "-m", str(machine.memory_mib)),
         *("-accel", "tcg,thread=multi" if emulated else "kvm", "-cpu", EMULATED_CPU if emulated else "host"),
-        *("-drive", f"file={machine.disk},if=virtio,format=qcow2,discard=unmap"),
-        *("-netdev", f"user,id=up,hostfwd=tcp:127.0.0.1:{machine.ssh_port}-:22"),
+        *(("-drive", f"file={machine.disk},if=virtio,format=qcow2,discard=unmap") if machine.disk else ()),
+        *("-netdev", f"user,id=up,hostfwd=tcp:127.0.0.1:{machine.ssh_port}-:22{script}"),
         *("-device", "virtio-net-pci,netdev=up", "-device", "virtio-rng-pci"),
         *(word for link in machine.links for word in _cable(link)),
+        *(_stick(machine.volume) if machine.volume else ()),
         *("-display", "none", "-monitor", "none", "-serial", f"file:{machine.folder / 'console.log'}"),
         *(word for name, value in given.items() for word in ("-smbios", _credential(name, value))),
         *(_uefi(machine.folder) if machine.firmware == "uefi" else ()),
@@ -78,6 +86,11 @@ def _cable(link: Link) -> Iterator[str]:
     yield from ("-netdev", f"dgram,id={name},{ends}")
     yield "-device"
     yield f"virtio-net-pci,netdev={name},mac={link.mac},addr={link.slot:#x},host_mtu={link.mtu_bytes}"
+
+
+def _stick(volume: Path) -> Iterator[str]:
+    yield from ("-drive", f"file={volume},if=none,id=stick,format=raw,readonly=on")
+    yield from ("-device", "qemu-xhci", "-device", "usb-storage,drive=stick,removable=on")
 
 
 def _credential(name: str, value: str) -> str:
@@ -110,14 +123,17 @@ class Node:
 
 @contextmanager
 def booted(
-    disk: Path,
+    source: Path | str,
     firmware: Firmware,
     *,
-    within_s: float = 600,
+    within_s: float = 1200,
     credentials: dict[str, str] | None = None,
     links: tuple[Link, ...] = (),
+    volume: Path | None = None,
 ) -> Iterator[Node]:
-    """A node that has booted this disk. What it writes goes to a layer of its own, and is gone at the end.
+    """A node that has booted this disk, or by the script for iPXE at this URL.
+
+    What it writes to the disk goes to a layer of its own, and is gone at the end.
 
     Raises:
         TimeoutError: nobody could log in in time; the text has the end of the console.
@@ -125,24 +141,29 @@ def booted(
     with tempfile.TemporaryDirectory(prefix="balanced-node-") as name:
         folder = Path(name)
         run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "key"], folder)
-        run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(disk), "-F", _format(disk), "disk.qcow2"], folder)
+        disk, url = (_layer(source, folder), "") if isinstance(source, Path) else (None, source)
         for file in ("OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd") if firmware == "uefi" else ():
             shutil.copy(OVMF / file, folder)
         public_key = (folder / "key.pub").read_text().strip()
         accelerator: Literal["tcg", "kvm"] = "kvm" if os.environ.get("ACCEL") == "kvm" else "tcg"
         machine = Machine(
-            folder / "disk.qcow2", firmware, public_key, _free_port(), folder,
-            accelerator=accelerator, credentials=credentials or {}, links=links,
+            disk, firmware, public_key, _free_port(), folder, MEMORY_MIB if disk else NETBOOT_MEMORY_MIB,
+            accelerator=accelerator, credentials=credentials or {}, links=links, volume=volume, netboot_url=url,
         )  # fmt: skip
         began = time.monotonic()
         process = subprocess.Popen(arguments(machine))  # noqa: S603 - the machine that the tests are about
         try:
             config = _ssh_config(machine)
-            _wait(process, machine, config, began + within_s)
+            _wait(process, machine, config, began + within_s, source)
             yield Node(machine, config, time.monotonic() - began)
         finally:
             process.kill()
             process.wait()
+
+
+def _layer(disk: Path, folder: Path) -> Path:
+    run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(disk), "-F", _format(disk), "disk.qcow2"], folder)
+    return folder / "disk.qcow2"
 
 
 def _format(disk: Path) -> str:
@@ -176,7 +197,9 @@ def _ssh_config(machine: Machine) -> Path:
     return path
 
 
-def _wait(process: "subprocess.Popen[bytes]", machine: Machine, config: Path, deadline: float) -> None:
+def _wait(
+    process: "subprocess.Popen[bytes]", machine: Machine, config: Path, deadline: float, source: Path | str
+) -> None:
     command = ["ssh", "-F", str(config), "node", "true"]
     while process.poll() is None and time.monotonic() < deadline:
         try:
@@ -187,6 +210,4 @@ def _wait(process: "subprocess.Popen[bytes]", machine: Machine, config: Path, de
         else:
             return
     console = (machine.folder / "console.log").read_bytes()[-2000:].decode(errors="replace")
-    raise TimeoutError(
-        f"nobody could log in on {machine.disk.name} by {machine.firmware}; its console ends:\n{console}"
-    )
+    raise TimeoutError(f"nobody could log in on {source} by {machine.firmware}; its console ends:\n{console}")

@@ -34,10 +34,10 @@ def command(*, vip: str, reason: str, now: bool, wait: bool, timeout_s: float, p
     if answer.warning:
         click.echo(f"warning: {answer.warning}", err=True)
     if wait:
-        _follow(path, vip, timeout_s)
+        follow(path, vip, timeout_s)
 
 
-def _follow(path: Path, vip: str, timeout_s: float) -> None:
+def follow(path: Path, vip: str, timeout_s: float) -> None:
     """One line that changes, on a terminal; where there is none, a line for each change."""
     started_s, said = time.monotonic(), ""
     live = sys.stdout.isatty()

@@ -15,19 +15,24 @@ from appliance import __version__
 from appliance.errors import ApplianceError, ConfigError
 
 COMMANDS: Mapping[str, str] = {
+    "assess": "appliance.cli.assess",
     "check": "appliance.cli.check",
     "confirm": "appliance.cli.confirm",
+    "console": "appliance.cli.console",
     "director": "appliance.cli.director",
     "doctor": "appliance.cli.doctor",
     "drain": "appliance.cli.drain",
+    "firstboot": "appliance.cli.firstboot",
     "ipam": "appliance.cli.ipam",
     "manifests": "appliance.cli.manifests",
     "observe": "appliance.cli.observe",
     "render": "appliance.cli.render",
+    "slots": "appliance.cli.slots",
     "status": "appliance.cli.status",
     "tunnel": "appliance.cli.tunnel",
     "undrain": "appliance.cli.undrain",
     "units": "appliance.cli.units",
+    "update": "appliance.cli.update",
     "wait": "appliance.cli.wait",
 }
 

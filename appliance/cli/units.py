@@ -1,6 +1,7 @@
 """``balanced units``: what the director needs to run under systemd, written below a directory."""
 
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
@@ -67,13 +68,19 @@ def command(  # noqa: PLR0917 - click passes options by name
     else:
         path = path or Path("/etc/balanced/appliance.yaml")
         found = files(load(path, place=installed), (installed or path).absolute(), balanced)
+    for target in write_files(found, root, dry_run=dry_run):
+        click.echo(target)
+
+
+def write_files(found: Mapping[Path, str], root: Path = Path("/"), *, dry_run: bool = False) -> Iterator[Path]:
+    """Write what is not below ``root`` yet, and name it."""
     for place, text in found.items():
         target = root / place.relative_to("/")
         if _stands(target, text):
             continue
         if not dry_run:
             _write(target, text)
-        click.echo(target)
+        yield target
 
 
 def files(config: Config, config_path: Path, balanced: Path) -> dict[Path, str]:

@@ -745,6 +745,35 @@ ALLOCATOR_WRITES = _condition(
     "As the text says: a webhook may refuse it; for 403: balanced manifests ipam | kubectl apply -f -.",
 )
 
+# Which slot a node starts from (balanced assess).
+SLOT_PROVEN = Message(
+    "slot proven",
+    "ebe10c18861e4317a58ba31a7a65f028",
+    Level.NOTICE,
+    "slot proven",
+    "What runs from slot @BALANCED_SLOT@, version @BALANCED_VERSION@, has passed balanced doctor, its director ready.",
+    "The node starts from this slot from now on. A drain that balanced update had ordered ends.",
+    "Nothing.",
+)
+SLOT_NOT_PROVEN = Message(
+    "slot not proven",
+    "3672cb5646464952ad31850e9d9810a2",
+    Level.ERROR,
+    "slot not proven in time",
+    "What runs from slot @BALANCED_SLOT@ did not prove itself: @BALANCED_REASON@.",
+    "A slot on trial restarts the node: another try, or after the last one the slot of before. It stays drained.",
+    "See what the reason names; journalctl -b -1 shows that start afterwards.",
+)
+SLOT_GIVEN_UP = Message(
+    "slot given up",
+    "ef5d1515d20c4bc5bb5c0d7437fad282",
+    Level.WARNING,
+    "slot given up: it did not start, did not prove itself, or is not whole",
+    "Slot @BALANCED_FAILED@ was to be tried or was being written. The node runs from slot @BALANCED_SLOT@.",
+    "None on serving from this slot; but if the node was drained for the update, it still is.",
+    "journalctl --list-boots, then -b of that start, if it came so far. Then balanced undrain, or another update.",
+)
+
 ENDED = Message(
     "condition ended",
     "6fd7c3d0c7eb40f19c4cbaf24fe1b0de",

@@ -52,7 +52,15 @@ def test_the_boot_menu_starts_each_slot_from_its_partition(slot: str, letter: st
 
 def test_a_try_is_written_down_before_it_is_made() -> None:
     """Otherwise a slot that hangs would be tried for ever."""
-    assert re.search(r"if save_env .*; then set default=\"\$candidate\"; fi", GRUB_CFG)
+    assert re.search(r"if save_env .*; then set default=\"\$candidate\";", GRUB_CFG)
+
+
+@pytest.mark.parametrize(("slot", "number"), [("a", 0), ("b", 1)])
+def test_the_fallback_is_a_number_and_the_menu_has_that_order(slot: str, number: int) -> None:
+    """GRUB 2.12 compares a list of names with no entry, and stays in its menu."""
+    entries = re.findall(r"^menuentry .* --id (\w)", GRUB_CFG, re.MULTILINE)
+    assert entries[number] == slot
+    assert set(re.findall(r"set fallback=\"?([\d ]+)", GRUB_CFG)) == {"0", "1", "0 1", "1 0"}
 
 
 def test_the_first_sector_names_the_place_of_the_core_and_leaves_the_partition_table_alone() -> None:
