@@ -18,19 +18,23 @@ PACKAGES := user-mode-linux bird2 ipvsadm keepalived iproute2 tcpdump curl kmod 
   python3-venv systemd containerd runc busybox-static iptables $(SLOT_PACKAGES) $(JOURNAL_PACKAGES)
 
 CACHE := $(or $(BALANCED_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/balanced-appliance)
-# What makes an image: Debian's root, the disk without loop devices, and the machine that Ansible works on.
+# What makes an image: Debian's root, the disk without loop devices, and the machine that Ansible works on. Debian 13 has no
+# Packer any more: there it is HashiCorp's, installed by hand.
 ROOT_PACKAGES := mmdebstrap uidmap fakeroot debian-archive-keyring
-IMAGE_PACKAGES := $(ROOT_PACKAGES) $(SLOT_PACKAGES) squashfs-tools busybox-static packer qemu-system-x86 qemu-utils ovmf \
-  ipxe-qemu
+IMAGE_PACKAGES := $(ROOT_PACKAGES) $(SLOT_PACKAGES) squashfs-tools busybox-static qemu-system-x86 qemu-utils ovmf \
+  ipxe-qemu $(if $(shell command -v packer),,packer)
 # Ansible and testinfra, apart from the product's environment, and named by their versions: other trees use the same cache.
 IMAGE_TOOLS := $(CACHE)/image-tools-$(shell sha256sum image/requirements.lock | cut -c 1-16)
+MAKE_IMAGE := $(BIN)/python -m image.build $(IMAGE_TOOLS)/bin/ansible-playbook
+# What `make image-bed` runs; BED_TESTS=tests/image/test_image_slots.py runs a part of it.
+BED_TESTS ?= tests/image
 # The Debian release of the nodes that `make wheelhouse` is for.
 RELEASE ?= trixie
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help venv setup birds kube lint unit golden contract playbooks lab faults test soak storm demo bench clean \
-  wheelhouse image-tools image image-test image-bed
+  wheelhouse image-tools image image-test image-check image-bed
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,7 +83,10 @@ faults: venv setup birds ## break everything in docs/faults.md, and print what t
 	@$(BIN)/python -m tests.lab.shards --kernels "$(LAB_KERNELS)" tests/lab/faults; \
 	  status=$$?; $(BIN)/python -m tests.lab.faults.report; exit $$status
 
-test: setup venv birds kube lint unit golden contract lab ## everything above
+playbooks: image-tools ## in which order rolling.yml takes directors and where it stops, without machines
+	$(IMAGE_TOOLS)/bin/python -m pytest --confcutdir=tests/playbooks tests/playbooks
+
+test: setup venv birds kube lint unit golden contract playbooks lab image-check ## everything above, and a booted image
 
 soak: venv setup birds ## ten minutes of random faults, judged from outside (SOAK_S, SOAK_SEED, SOAK_EVERY_S)
 	@SOAK_S=$(SOAK_S) $(BIN)/python -m tests.lab.shards --kernels 1 --timeout-s $$(( $(SOAK_S) + 600 )) \
@@ -110,12 +117,22 @@ $(IMAGE_TOOLS)/.installed:
 
 image: venv image-tools ## build the image (or take the last one of the same content) and print where it lies
 	@tests/lab/setup.sh $(IMAGE_PACKAGES)
-	@$(BIN)/python -m image.build $(IMAGE_TOOLS)/bin/ansible-playbook
+	@$(MAKE_IMAGE)
 
-image-test: venv image-tools ## boot the image under BIOS and UEFI and look at it from inside
+image-test: venv image-tools ## boot the image under BIOS, UEFI, from the network and with a stick, and look at it from inside
 	@tests/lab/setup.sh $(IMAGE_PACKAGES)
-	@image=$$($(BIN)/python -m image.build $(IMAGE_TOOLS)/bin/ansible-playbook) && \
-	  $(IMAGE_TOOLS)/bin/python -m image.verify "$$image/balanced-appliance.qcow2"
+	@image=$$($(MAKE_IMAGE)) && $(IMAGE_TOOLS)/bin/python -m image.verify "$$image/balanced-appliance.qcow2"
+
+image-check: venv image-tools ## the same in short, under BIOS and UEFI, with the last image of the same recipe (what `make test` does)
+	@tests/lab/setup.sh $(IMAGE_PACKAGES)
+	@image=$$($(MAKE_IMAGE) --ci) && \
+	  $(IMAGE_TOOLS)/bin/python -m image.verify "$$image/balanced-appliance.qcow2" bios uefi -k "not roles"
+
+image-bed: venv image-tools ## two booted directors behind a router: provisioned, broken, rolled over, updated (an hour; BED_TESTS)
+	@tests/lab/setup.sh $(IMAGE_PACKAGES)
+	@image=$$($(MAKE_IMAGE)) && disk=$$($(BIN)/python -m image.base) && wheels=$$($(BIN)/python -m image.wheelhouse) && \
+	  $(IMAGE_TOOLS)/bin/python -m pytest --confcutdir=tests/image $(BED_TESTS) -m bed \
+	    --published="$$image" --disk="$$disk" --wheelhouse="$$wheels"
 
 clean: ## remove .venv, caches and test results (not the fetched BIRDs)
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -3,6 +3,8 @@
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from image.layout import disk_bytes, place, sgdisk_arguments
 
 DEFINITIONS = Path(__file__).parents[3] / "image/state/repart.d"
@@ -27,10 +29,11 @@ def table(disk: Path) -> list[list[str]]:
     return shown
 
 
-def test_only_the_data_partition_grows_and_only_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("more_bytes", [0, 3 << 30], ids=["a disk as small as the image", "a larger disk"])
+def test_only_the_data_partition_grows_and_only_once(tmp_path: Path, more_bytes: int) -> None:
     disk = tmp_path / "disk.raw"
     disk.touch()
-    larger_bytes = disk_bytes() + (3 << 30)
+    larger_bytes = disk_bytes() + more_bytes
     with disk.open("r+b") as file:
         file.truncate(disk_bytes())
     subprocess.run(["sgdisk", "--clear", *sgdisk_arguments(), str(disk)], check=True, capture_output=True)
