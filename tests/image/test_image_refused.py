@@ -24,7 +24,7 @@ def refused(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def test_a_wrong_configuration_is_refused_as_check_refuses_it_and_nothing_is_changed(refused: Node) -> None:
     mistake = "/etc/balanced/appliance.yaml:5: bgp.local_as:"
     until("it is refused", lambda: mistake in told(refused, "cat /run/balanced-firstboot/refused"))
-    until("consoles say so", lambda: f"REFUSED, and nothing was changed:\r\n  {mistake}" in console(refused))
+    until("consoles say so", lambda: f"REFUSED, and nothing was changed:\n  {mistake}" in console(refused))
     assert refused.tell("ls -A /etc/balanced") == ""
     assert refused.tell("hostname").strip() != "lb8"
     assert refused.tell("systemctl show -P ActiveState balanced-director").strip() == "inactive"
