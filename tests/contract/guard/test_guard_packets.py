@@ -80,6 +80,16 @@ def test_a_service_port_reaches_the_local_stack(lan: Wire, vip: str, source: str
 
 
 @pytest.mark.parametrize("vip", BOTH)
+def test_where_ipvs_does_not_take_a_service_its_clients_wait_and_are_not_refused(lan: Wire, vip: str) -> None:
+    """Nobody listens, as on a director, and without the guard the host says so."""
+    assert lan.knock(vip, [80]) == {80: "closed"}
+    lan.guard.apply(GUARD)
+    assert lan.knock(vip, [80]) == {80: "silent"}
+    lan.listen(80)
+    assert lan.knock(vip, [80]) == {80: "open"}
+
+
+@pytest.mark.parametrize("vip", BOTH)
 def test_ping_is_answered_on_a_vip_and_not_on_an_address_without_service(lan: Wire, vip: str) -> None:
     lan.guard.apply(GUARD)
     lan.client.run("ping", "-c1", "-W2", vip)
