@@ -74,8 +74,11 @@ def _scanned(address: str, ports: Iterable[int], within_s: float) -> Iterable[tu
             yield key.data, "silent"
 
 
-def knock(addresses: Sequence[str], port: int, within_s: float) -> dict[str, object]:
-    """Ask these addresses in turn, each time by a new connection, until SIGTERM; then say how it went."""
+def knock(addresses: Sequence[str], port: int, within_s: float, begun: Path) -> dict[str, object]:
+    """Ask these addresses in turn, each time by a new connection, until SIGTERM; then say how it went.
+
+    ``begun`` is there once all were asked.
+    """
     ended: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _frame: ended.append(number))
     asked, slowest_s = 0, 0.0
@@ -90,6 +93,8 @@ def knock(addresses: Sequence[str], port: int, within_s: float) -> dict[str, obj
             failures.append(f"{time.strftime('%H:%M:%S')} {address}: {error}")
         asked += 1
         slowest_s = max(slowest_s, time.monotonic() - began)
+        if asked == len(addresses):
+            begun.touch()
     return {"asked": asked, "failures": failures, "slowest_s": slowest_s, "servers": servers}
 
 
@@ -150,7 +155,7 @@ def main() -> None:
     elif verb == "ask":
         found = Counter(_answer(words[0], given.port, given.source, given.within_s) for _ in range(given.times))
     elif verb == "knock":
-        found = knock(words, given.port, given.within_s)
+        found = knock(words, given.port, given.within_s, given.to)
     elif verb == "forge":
         found = forge(given.source, words[0], given.port)
     elif verb == "ping":

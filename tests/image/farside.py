@@ -154,6 +154,7 @@ class FarSide:
         self.node.tell(
             _service(name, "client", f"/root/clientside.py knock --within-s 20 --to /root/{name}.json {' '.join(vips)}")
         )
+        wait_until(lambda: self.node.tell(f"ls /root/{name}.json || true") != "", "the client to have begun")
         try:
             yield report
         finally:
