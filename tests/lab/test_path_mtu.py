@@ -211,7 +211,8 @@ def test_without_schedule_icmp_that_word_would_be_lost(serving: Serving, vip: st
         director.sysctl("net.ipv4.vs.schedule_icmp", 0)
     serving.wait_for(vip, BOTH)
     with small_path(serving, serving.lab.client), hearing(serving, vip) as heard:
-        arrived = all(arrives(serving, vip) for _ in range(FLOWS))
+        # The first that does not arrive ends it; which director hears of which flow is the router's choice.
+        arrived = all(arrives(serving, vip) for _ in range(FLOWS if vip == VIP6 else 5 * FLOWS))
     assert arrived == (vip == VIP6)
     assert any(each.foreign for each in heard)
     assert not any(each.passed_on for each in heard)

@@ -1,13 +1,14 @@
 """Rows 23 to 29, 46 and 47: somebody else, or the kernel itself, stands against what the director put there."""
 
 import contextlib
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from tests.lab.faults.scenes import OTHER, UDP, VIP4, VIP6, serve_all, start_again, three_vips
 from tests.lab.faults.trial import Trial
-from tests.lab.hosts import wait_until
+from tests.lab.hosts import Process, wait_until
 from tests.lab.serving import BOTH, Serving
 from tests.lab.topology import Director
 
@@ -40,6 +41,16 @@ def again_and_again(director: Director, command: str) -> Iterator[None]:
         yield
     finally:
         rival.kill()
+
+
+@contextlib.contextmanager
+def held(daemon: Process) -> Iterator[None]:
+    """The director repairs nothing meanwhile; its link would be back before another one has taken the name."""
+    daemon.kill(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        daemon.kill(signal.SIGCONT)
 
 
 def test_fault_23_a_flushed_table_is_rebuilt_before_any_route_moves(serving: Serving, trial: Trial) -> None:
@@ -223,7 +234,7 @@ def test_fault_29_a_link_that_cannot_be_repaired_is_withdrawn(serving: Serving, 
     """Something else of that name is in the way."""
     director = serving.lab.directors[0]
     with trial.steady(VIP4, VIP6, OTHER, may_lose=True):
-        with trial.fault():
+        with trial.fault(), held(serving.daemons[director.name]):
             director.ip("link del dummy-vip-if", "link add dummy-vip-if type bridge")
         trial.hears(FIRST, withdrawn=serving.vips)
         trial.hears_nothing()
